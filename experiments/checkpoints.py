@@ -1,0 +1,150 @@
+"""Checkpoints that are whole or passed over: Orbax, and a checksum of every file of a step.
+
+Orbax notices a checkpoint that is cut short, but reads flipped bits as if nothing had happened, and a kill can leave an
+older step half deleted. So a step counts only once `checksums.sha256` lies in its folder, written last and by rename.
+"""
+
+import concurrent.futures
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+SEAL = "checksums.sha256"
+REMOVED = "removed"  # Orbax moves old steps here at once, where a kill in the middle of deleting does no harm.
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps that have a folder here, newest first, damaged ones included."""
+    return sorted((int(path.name) for path in folder.glob("*") if path.name.isdigit()), reverse=True)
+
+
+def _files(step_folder: Path) -> list[Path]:
+    return sorted(path for path in step_folder.rglob("*") if path.is_file() and not path.name.startswith(SEAL))
+
+
+def seal(step_folder: Path) -> None:
+    """Writes the checksums of a finished step, in the format of sha256sum."""
+    lines = [f"{file_digest(path)}  {path.relative_to(step_folder)}\n" for path in _files(step_folder)]
+    part = step_folder / (SEAL + ".part")
+    with open(part, "w") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, step_folder / SEAL)
+
+
+def problem(step_folder: Path) -> str | None:
+    """What is wrong with a step's files, or None if every one is as it was written."""
+    if not (step_folder / SEAL).is_file():
+        return "it was not written to its end"
+    try:
+        lines = (step_folder / SEAL).read_text().splitlines()
+        expected = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    except ValueError:
+        return f"{SEAL} is damaged"
+    found = {str(path.relative_to(step_folder)) for path in _files(step_folder)}
+    if missing := sorted(expected.keys() - found):
+        return f"{missing[0]} is missing"
+    changed = [name for name, digest in expected.items() if file_digest(step_folder / name) != digest]
+    return f"{changed[0]} has changed since it was written" if changed else None
+
+
+def restore_newest(
+    folder: Path, target: Callable[[dict], Any], tell: Callable[[str], None] = print
+) -> tuple[int, Any, dict] | None:
+    """The newest whole checkpoint, read only.
+
+    Args:
+      folder: the checkpoints' folder.
+      target: from a checkpoint's meta to the abstract state (ShapeDtypeStructs) to restore into.
+      tell: gets a message for each damaged checkpoint that is passed over.
+
+    Returns:
+      (step, state on the first device, meta), or None if there is no whole checkpoint.
+    """
+    folder = folder.absolute()
+    for step in steps(folder):
+        if trouble := problem(folder / str(step)):
+            tell(f"Checkpoint {folder / str(step)} is passed over: {trouble}.")
+            continue
+        with ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+            meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+            state_args = ocp.args.StandardRestore(_on_first_device(target(meta)))
+            state = manager.restore(step, args=ocp.args.Composite(state=state_args))["state"]
+        return step, state, meta
+    return None
+
+
+def _on_first_device(abstract):
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), abstract)
+
+
+class Checkpoints:
+    """Writes a run's checkpoints in the background, keeping the newest `keep`; a context manager."""
+
+    def __init__(self, folder: Path, resumed_at: int | None, keep: int = 3):
+        """Opens the folder for a run that goes on at `resumed_at` (None: from the start).
+
+        Steps that are newer than that were passed over as damaged; they are moved to `damaged/`, since the run will
+        write these steps again.
+        """
+        self.folder = folder.absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for step in steps(self.folder):
+            if resumed_at is None or step > resumed_at or problem(self.folder / str(step)):
+                self._set_aside(step)
+        self._empty_removed()
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, todelete_subdir=REMOVED)
+        self._manager = ocp.CheckpointManager(self.folder, options=options)
+        self._sealer = concurrent.futures.ThreadPoolExecutor(1)
+        self._sealed = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.wait()
+        self._sealer.shutdown()
+        self._manager.close()
+        self._empty_removed()
+
+    def save(self, step: int, state: Any, meta: dict) -> None:
+        """Starts to write a step; returns once the arrays are copied. Raises what went wrong with the one before."""
+        self.wait()
+        self._empty_removed()
+        arguments = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+        if not self._manager.save(step, args=arguments):
+            raise RuntimeError(f"Orbax did not save step {step} in {self.folder}.")
+        self._sealed = self._sealer.submit(self._seal, step)
+
+    def wait(self) -> None:
+        """Returns when the last save is on disk and sealed."""
+        if self._sealed is not None:
+            sealed, self._sealed = self._sealed, None
+            sealed.result()
+
+    def _seal(self, step):
+        self._manager.wait_until_finished()
+        seal(self.folder / str(step))
+
+    def _set_aside(self, step):
+        damaged = self.folder / "damaged"
+        damaged.mkdir(exist_ok=True)
+        number = sum(1 for path in damaged.glob(f"{step}-*"))
+        os.replace(self.folder / str(step), damaged / f"{step}-{number}")
+
+    def _empty_removed(self):
+        shutil.rmtree(self.folder / REMOVED, ignore_errors=True)

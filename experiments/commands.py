@@ -1,0 +1,98 @@
+"""What the commands share: flags that are read strictly, and mistakes told in one message with exit status 2."""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from data_pipelines import DataError
+
+COMPILATION_CACHE = flags.DEFINE_bool("compilation_cache", True, "Keep compiled programs in the user's cache folder.")
+
+
+class UsageError(Exception):
+    """A mistake of the user: the message says what is wrong, where, and what to do."""
+
+
+def cache_folder() -> Path:
+    """The user's cache folder of this project: $XDG_CACHE_HOME/gans, by default ~/.cache/gans."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gans"
+
+
+def define_config(required: bool = True) -> flags.FlagHolder:
+    """Defines --config=FILE[:PRESET,...] and, through it, --config.FIELD=VALUE; None as a value empties a field."""
+    config = config_flags.DEFINE_config_file("config", None, "Config file, with presets behind a colon.")
+    if required:
+        flags.mark_flag_as_required("config")
+    return config
+
+
+def fail(message: object, status: int = 2) -> None:
+    """Prints one message and exits."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def start(main: Callable[[], int | None]) -> None:
+    """Parses the flags, runs `main`, and turns mistakes of the user into one message and exit status 2."""
+
+    def guarded(argv):
+        del argv
+        logging.set_verbosity(logging.WARNING)
+        if COMPILATION_CACHE.value:
+            jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        try:
+            sys.exit(main())
+        except (UsageError, DataError) as error:
+            fail(error)
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    # config_flags cannot read None for a number, and it looks at sys.argv itself: such overrides are kept aside.
+    emptied = [argument for argument in argv if argument.startswith("--config.") and argument.endswith("=None")]
+    sys.argv[:] = [argument for argument in argv if argument not in emptied]
+    # A config file runs while the flags are parsed, so whatever it rejects arrives here too.
+    try:
+        rest = flags.FLAGS(sys.argv)
+        for argument in emptied:
+            _empty(flags.FLAGS.config, argument.removeprefix("--config.").removesuffix("=None"))
+    except AttributeError as error:
+        fail(_unknown_field(str(error).strip("\"'")))
+    except (flags.Error, UsageError, ValueError, TypeError, KeyError, OSError) as error:
+        fail(str(error.args[0]).strip().splitlines()[-1])
+    if len(rest) > 1:
+        fail(f"Unexpected argument {rest[1]!r}; options look like --name=value.")
+    return rest
+
+
+def _empty(config: ConfigDict, path: str) -> None:
+    *folders, name = path.split(".")
+    for folder in folders:
+        config = getattr(config, folder)
+    if name not in config:
+        raise AttributeError(name)
+    config[name] = None
+
+
+def _unknown_field(name: str) -> str:
+    config = flags.FLAGS["config"].value
+    fields = [] if config is None else [field.rsplit(".", 1)[-1] for field in fields_of(config)]
+    close = difflib.get_close_matches(name, fields, 1)
+    return f"The config has no field {name!r}" + (f"; did you mean {close[0]!r}?" if close else ".")
+
+
+def fields_of(config: ConfigDict, prefix: str = "") -> dict[str, object]:
+    """The config's values by dotted path."""
+    fields = {}
+    for name, value in config.items():
+        inner = fields_of(value, f"{prefix}{name}.") if isinstance(value, ConfigDict | dict) else {}
+        fields |= inner or {prefix + name: value}
+    return fields

@@ -1,0 +1,119 @@
+r"""Restoring masked digits.
+
+    python -m experiments.run --config=experiments/configs/inpainting.py --workdir=runs/digits
+    python -m experiments.run --config=experiments/configs/inpainting.py:document,mnist --workdir=runs/document
+
+Presets, applied from left to right: `document` (the faithful network and recipe), `digits5k`, `mnist`, `fashion` (data
+and length), `tiny` (a test in seconds). None: our network on digits5k.
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import optimizers
+
+
+def get_config(presets: str = "") -> ConfigDict:
+    config = ConfigDict()
+    config.family = "inpainting"
+    config.seed = 0  # of initial weights, order of examples, masks and dropout
+    config.batch_size = 128  # examples of one slice, over all devices
+    config.accumulate = 1  # micro-batches of one device's share
+    config.steps_per_dispatch = 1  # train steps in one compiled program
+    config.log_every = 10  # steps
+    config.sample_every = 200  # steps
+    config.checkpoint_every = 200  # steps
+    config.keep_checkpoints = 3  # the newest ones
+    config.pictures = 12  # in each figure
+
+    config.data = ConfigDict(
+        {
+            "name": "digits5k",  # digits5k, or a name that tfds.load knows
+            "path": "",  # the user's own files instead: an .npz, or a folder of idx files
+            "directory": "",  # of prepared data sets; empty: TFDS' own default
+            "fields": ("image", "label"),
+            "loader": "tf.data",  # or memory, which needs no TensorFlow
+            "maps": ("images.scale", "images.mask_square"),  # for training, in this order
+            "evaluation_maps": ("images.scale", "images.mask_square"),
+            "per_picture": (),  # maps whose random draws are a picture's own, the same at each visit
+            "mask_square": {"size": 8, "low": 8, "high": 11},  # pixels; the corner is uniform over low..high
+            "evaluation_seed": 0,  # of the masks that scores are taken on, the same for all runs
+        }
+    )
+    config.model = ConfigDict(
+        {
+            "image_shape": (28, 28, 1),
+            "generator": "UNet",
+            "discriminator": "Discriminator",
+            "adversarial": "non_saturating",
+            "real_label": 0.9,  # one-sided label smoothing, arXiv 1606.03498, section 3.4
+            "paste": True,  # known pixels over the generator's
+            "unpaired": False,
+            "average_decay": 0.995,
+        }
+    )
+    config.coefficients = ConfigDict({"adversarial": 0.03, "reconstruction": 1.0})
+    config.optimizers = ConfigDict({"adversarial": {}})
+    config.optimizers.adversarial.generator = optimizers.default(1e-3, schedule="cosine")
+    config.optimizers.adversarial.discriminator = optimizers.default(4e-4, b1=0.5)
+    config.phases = ConfigDict({"adversarial": {"steps": 600}})
+    config.judge = ConfigDict(
+        {
+            "epochs": 20,
+            "batch_size": 128,
+            "learning_rate": 1e-3,
+            "cosine": True,  # whether the learning rate falls to 0
+            "shift": 1,  # pixels of random translation
+            "validation": 0.1,  # of the training split
+            "seed": 0,
+        }
+    )
+
+    for preset in filter(None, presets.split(",")):
+        if preset not in PRESETS:
+            raise ValueError(f"There is no preset {preset!r}; choose from {', '.join(PRESETS)}.")
+        PRESETS[preset](config)
+    return config
+
+
+def epochs(count: float, examples: int, batch_size: int) -> int:
+    """The steps that `count` passes over `examples` take."""
+    return round(count * examples / batch_size)
+
+
+def document(config: ConfigDict) -> None:
+    config.model.update(generator="DocumentGenerator", paste=False, unpaired=True, average_decay=None)
+    config.coefficients.update(adversarial=1.0, reconstruction=None)
+    config.data.per_picture = ("images.mask_square",)
+    config.optimizers.adversarial.generator = optimizers.default(2e-4, b1=0.5, eps=1e-7)
+    config.optimizers.adversarial.discriminator = optimizers.default(4e-4, b1=0.5, eps=1e-7)
+
+
+def digits5k(config: ConfigDict) -> None:
+    config.data.name = "digits5k"
+
+
+def mnist(config: ConfigDict) -> None:
+    config.data.name = "mnist"
+    _sixty_thousand(config)
+
+
+def fashion(config: ConfigDict) -> None:
+    config.data.name = "fashion_mnist"
+    _sixty_thousand(config)
+
+
+def _sixty_thousand(config: ConfigDict) -> None:
+    config.phases.adversarial.steps = epochs(5, 60_000, config.batch_size)
+    config.judge.update(epochs=3, cosine=False, shift=0, validation=0.2)  # the document's
+    config.checkpoint_every = config.sample_every = 500
+
+
+def tiny(config: ConfigDict) -> None:
+    config.batch_size = 16
+    config.phases.adversarial.steps = 6
+    config.log_every = 1
+    config.sample_every = config.checkpoint_every = 3
+    config.judge.epochs = 1
+
+
+PRESETS = {preset.__name__: preset for preset in (document, digits5k, mnist, fashion, tiny)}

@@ -1,0 +1,63 @@
+"""From a config's `data` to batches."""
+
+import importlib
+import itertools
+from collections.abc import Iterator, Mapping
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from data_pipelines import batching, reading
+from experiments.commands import UsageError
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def read(config: ConfigDict) -> dict[str, Arrays]:
+    """The data set: {'train': arrays, 'test': arrays}, as its files hold it."""
+    data = reading.load(config.data.name, path=config.data.path, data_dir=config.data.directory)
+    return {split: {name: data[split][name] for name in config.data.fields} for split in ("train", "test")}
+
+
+def maps(config: ConfigDict, names: tuple[str, ...]) -> list:
+    """The maps `room.function` of data_pipelines, in order, with their settings from config.data.<function>."""
+    found = []
+    for name in names:
+        room, _, function = name.rpartition(".")
+        try:
+            map_ = getattr(importlib.import_module(f"data_pipelines.{room}"), function)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"config.data names a map {name!r}, which data_pipelines does not have.") from error
+        if function in config.data:
+            map_ = map_(**config.data[function])
+        found.append(batching.PerPicture(map_) if name in config.data.per_picture else map_)
+    return found
+
+
+def train_batches(config: ConfigDict, arrays: Arrays, *, phase: int, start: int, slices: int) -> Iterator[Arrays]:
+    """Endless training batches, [devices, steps, ...] as `data_parallel` wants them, from a phase's step `start` on."""
+    steps = config.steps_per_dispatch
+    return batching.train_batches(
+        arrays,
+        maps(config, config.data.maps),
+        config.batch_size,
+        seed=config.seed * 1000 + phase,
+        start=start,
+        slices=slices,
+        steps=None if steps == 1 else steps,
+        devices=jax.local_device_count(),
+        loader=config.data.loader,
+    )
+
+
+def evaluation_batches(config: ConfigDict, arrays: Arrays, batch_size: int) -> Iterator[Arrays]:
+    """The examples once, in stored order, with the same masks in every run, and `valid`."""
+    evaluation_maps = maps(config, config.data.evaluation_maps)
+    return batching.evaluation_batches(arrays, evaluation_maps, batch_size, config.data.evaluation_seed)
+
+
+def first_examples(config: ConfigDict, arrays: Arrays, count: int) -> dict[str, np.ndarray]:
+    """The first `count` examples of the split as evaluation sees them, without `valid`."""
+    batch = next(itertools.islice(evaluation_batches(config, arrays, count), 1))
+    return {name: leaf for name, leaf in batch.items() if name != "valid"}

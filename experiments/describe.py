@@ -1,0 +1,53 @@
+r"""Prints a config's networks layer by layer, and what a train step costs.
+
+python -m experiments.describe --config=experiments/configs/inpainting.py [--json]
+"""
+
+import json
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+
+from experiments import graph, runs
+from experiments.commands import define_config, start
+
+CONFIG = define_config()
+JSON = flags.DEFINE_bool("json", False, "Print {player: {'trainable': n, 'other': n}} only.")
+
+
+def step_cost(config, gan, phase: str) -> tuple[float, float]:
+    """Floating-point operations and bytes moved by one train step, as XLA estimates them for this platform."""
+    count = config.batch_size * gan.phases[phase].slices
+    inputs = gan.inputs(count)
+    picture = next(iter(inputs.values()))
+    batch = {**inputs, "image": picture, "label": jax.ShapeDtypeStruct((count,), jnp.int32)}
+    state = jax.eval_shape(lambda: gan.phases[phase].enter(runs.initial(config, gan)))
+    compiled = jax.jit(gan.phases[phase].step).lower(state, batch, jax.random.key(0)).compile()
+    cost = compiled.cost_analysis()
+    return cost["flops"], cost["bytes accessed"]
+
+
+def main() -> None:
+    config = CONFIG.value
+    gan = runs.build(config, axis=None)
+    state = jax.eval_shape(lambda: runs.initial(config, gan))
+    sizes = {name: graph.sizes(player) for name, player in state.players.items()}
+    if JSON.value:
+        print(json.dumps(sizes))
+        return
+    for player, rows in graph.layers(gan).items():
+        print(f"{player}\n{'layer':32}{'kind':16}{'output':>20}{'parameters':>14}")
+        for layer in rows:
+            shape = " x ".join(map(str, layer.output))
+            print(f"{layer.path:32}{layer.kind:16}{shape:>20}{layer.parameters:>14,}")
+        print(f"trainable {sizes[player]['trainable']:,}, other {sizes[player]['other']:,}\n")
+    for phase in gan.phases:
+        flops, moved = step_cost(config, gan, phase)
+        print(
+            f"one {phase} step of batch {config.batch_size}: {flops / 1e9:.2f} GFLOP, {moved / 1e9:.2f} GB accessed (XLA)"
+        )
+
+
+if __name__ == "__main__":
+    start(main)

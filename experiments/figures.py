@@ -1,0 +1,72 @@
+"""Pictures of a run: rows of samples, and the curves of its losses."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Images in [-1, 1] as uint8."""
+    return np.clip(np.round((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def rows(
+    pictures: Mapping[str, np.ndarray], captions: Mapping[str, Sequence], wrong: Mapping[str, Sequence]
+) -> np.ndarray:
+    """One row of pictures a name, with captions under them.
+
+    Args:
+      pictures: {row's name: [count, height, width, channels] in [-1, 1]}.
+      captions: {row's name: one caption a picture}, for some of the rows.
+      wrong: {row's name: one bool a picture}: captions to be drawn in red.
+
+    Returns:
+      uint8 [height, width, 3].
+    """
+    count = len(next(iter(pictures.values())))
+    figure, axes = plt.subplots(len(pictures), count, figsize=(0.9 * count + 0.9, 1.1 * len(pictures)), squeeze=False)
+    for line, (name, images) in zip(axes, pictures.items(), strict=True):
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for index, axis in enumerate(line):
+            axis.imshow(to_uint8(images[index]).squeeze(), cmap="gray", vmin=0, vmax=255)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if name in captions:
+                color = "tab:red" if wrong[name][index] else "black"
+                axis.set_xlabel(captions[name][index], color=color, fontsize=9, labelpad=1)
+    return _drawn(figure)
+
+
+def loss_curves(records: Sequence[Mapping[str, float]]) -> np.ndarray:
+    """The losses of metrics.jsonl's records over the steps, one panel a player: uint8 [height, width, 3]."""
+    names = [name for name in (records[-1] if records else {}) if name.endswith("/loss")]
+    figure, axes = plt.subplots(1, max(len(names), 1), figsize=(5 * max(len(names), 1), 3.2), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=False):
+        points = [(record["step"], record[name]) for record in records if name in record]
+        axis.plot(*zip(*points, strict=True), linewidth=0.8)
+        axis.set(title=name, xlabel="step")
+        axis.grid(alpha=0.3)
+    return _drawn(figure)
+
+
+def _drawn(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def write(path: Path, picture: np.ndarray) -> None:
+    """Writes a PNG whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    Image.fromarray(picture).save(part, format="png")
+    part.replace(path)

@@ -1,0 +1,34 @@
+r"""Trains a GAN from a config; starting again in the same workdir goes on from the last checkpoint.
+
+    python -m experiments.run --config=experiments/configs/inpainting.py --workdir=runs/digits
+    python -m experiments.run --config=experiments/configs/inpainting.py:document,mnist --workdir=runs/document \
+        --config.optimizers.adversarial.generator.learning_rate=1e-4
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from experiments import logs, train
+from experiments.commands import define_config, fail, start
+
+CONFIG = define_config()
+WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.", required=True)
+INIT_FROM = flags.DEFINE_string("init_from", None, "Workdir of another run whose networks a new run starts with.")
+
+
+def main() -> int:
+    workdir = Path(WORKDIR.value)
+    try:
+        print(train.train(CONFIG.value, workdir, INIT_FROM.value and Path(INIT_FROM.value)))
+    except logs.Diverged as error:
+        fail(f"{error} The last good checkpoint is kept in {workdir / 'checkpoints'}.", status=1)
+    except train.Interrupted as interrupted:
+        print(f"{interrupted}; the same command goes on from here.", file=sys.stderr)
+        return interrupted.status
+    return 0
+
+
+if __name__ == "__main__":
+    start(main)

@@ -1,0 +1,198 @@
+"""A run: its config, its workdir, and the way from a finished workdir back to networks."""
+
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from experiments import checkpoints, optimizers, weights
+from experiments.commands import UsageError, fields_of
+from gans import parallel
+from gans.core import Gan, State, plain
+
+AXIS = "devices"
+
+
+def build(config: ConfigDict, axis: str | None = AXIS) -> Gan:
+    """The family's `Gan` with the config's optimizers and settings.
+
+    Args:
+      config: as the files in experiments/configs return it.
+      axis: the mapped axis over which gradients are averaged; None for a step under plain `jax.jit`.
+
+    Raises:
+      UsageError: for an unknown family, or settings that its `make` refuses.
+    """
+    if importlib.util.find_spec(f"gans.{config.family}") is None:
+        raise UsageError(f"There is no family {config.family!r} in the package gans.")
+    make = importlib.import_module(f"gans.{config.family}").make
+    phases = {
+        phase: {name: optimizers.make(settings, config.phases[phase].steps) for name, settings in players.items()}
+        for phase, players in config.optimizers.items()
+    }
+    grad = parallel.accumulate(config.accumulate) if config.accumulate > 1 else plain
+    if axis is not None:
+        grad = parallel.mean_over(axis, grad)
+    if strange := sorted(set(config.model) - set(inspect.signature(make).parameters)):
+        raise UsageError(f"gans.{config.family}.make takes no {strange[0]!r}; it stands in config.model.")
+    try:
+        return make(phases, grad, **config.model)
+    except ValueError as error:
+        raise UsageError(error) from error
+
+
+def initial(config: ConfigDict, gan: Gan, frozen: Any = None) -> State:
+    """A new run's state, before any phase was entered; a function of the config's seed and the networks alone."""
+    key = jax.random.split(jax.random.key(config.seed), 3)[0]
+
+    def init():
+        zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), gan.inputs(2))
+        return gan.init(key, zeros, None, config.coefficients.to_dict())
+
+    return jax.jit(init)().replace(frozen=frozen)
+
+
+def run_key(config: ConfigDict) -> jax.Array:
+    """The one key of all of a run's train steps."""
+    return jax.random.split(jax.random.key(config.seed), 3)[1]
+
+
+def sample_key(config: ConfigDict) -> jax.Array:
+    """The key for pictures that are drawn outside of train steps."""
+    return jax.random.split(jax.random.key(config.seed), 3)[2]
+
+
+def phase_at(config: ConfigDict, gan: Gan, step: int) -> tuple[str, int]:
+    """The phase that a run is in after `step` steps, the finished one at a border, and the step it started at."""
+    start = 0
+    for name in gan.phases:
+        if step <= start + config.phases[name].steps:
+            return name, start
+        start += config.phases[name].steps
+    raise UsageError(f"A checkpoint at step {step} lies beyond the config's {start} steps.")
+
+
+def restore(
+    workdir: Path, config: ConfigDict, gan: Gan, tell: Callable[[str], None] = print
+) -> tuple[int, State] | None:
+    """(step, state without frozen) of a workdir's newest whole checkpoint, or None if it has none."""
+
+    def target(meta):
+        return jax.eval_shape(lambda: gan.phases[meta["phase"]].enter(initial(config, gan)))
+
+    found = checkpoints.restore_newest(workdir / "checkpoints", target, tell)
+    return found and found[:2]
+
+
+def load(workdir: str | os.PathLike, axis: str | None = None) -> tuple[Gan, State]:
+    """A run's networks, to be used by any program: `gan, state = load(workdir)`.
+
+    Args:
+      workdir: the folder of a run, finished or not; it is only read.
+      axis: as for `build`; matters only to those who call the train step.
+
+    Returns:
+      The family's `Gan` and the state of the newest whole checkpoint. `state.frozen` holds the judges if their files
+      still lie where the run found them, else None.
+
+    Raises:
+      UsageError: if the folder holds no run or no whole checkpoint, or if a judge's file has changed.
+    """
+    workdir = Path(workdir)
+    config, record = read_workdir(workdir)
+    gan = build(config, axis)
+    found = restore(workdir, config, gan)
+    if found is None:
+        raise UsageError(f"{workdir} holds no whole checkpoint; train it with experiments.run first.")
+    return gan, found[1].replace(frozen=weights.load_frozen(record))
+
+
+def read_workdir(workdir: Path) -> tuple[ConfigDict, dict[str, dict[str, str]]]:
+    """The config of a workdir, and the record {name: {'path', 'sha256'}} of its frozen networks."""
+    path = workdir / "config.json"
+    if not path.is_file():
+        raise UsageError(f"{workdir} is not the workdir of a run: it has no config.json.")
+    content = read_json(path)
+    try:
+        return ConfigDict(content["config"]), content["frozen"]
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged: it has no config and frozen networks.") from error
+
+
+def claim_workdir(workdir: Path, config: ConfigDict) -> None:
+    """Makes a new run's workdir, or makes sure that the folder is this run's own, before any work is done.
+
+    Raises:
+      UsageError: if the folder cannot be written, holds something else, or belongs to a run with another config.
+    """
+    if (workdir / "config.json").exists():
+        old, _ = read_workdir(workdir)
+        new = ConfigDict(_as_json(config.to_dict()))
+        if changed := _differences(fields_of(old), fields_of(new)):
+            raise UsageError(
+                f"{workdir} belongs to a run with another config; choose another --workdir, or start from that run's "
+                "networks with --init_from. Differences (there -> here):\n" + "\n".join(changed)
+            )
+    elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+        raise UsageError(f"{workdir} exists and is no run's workdir; choose a new or an empty folder.")
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=workdir).close()
+    except OSError as error:
+        raise UsageError(f"The workdir cannot be written: {error}.") from error
+
+
+def record_run(workdir: Path, config: ConfigDict, frozen: Mapping[str, Mapping[str, str]]) -> None:
+    """Writes a new run's config.json; for an old run, makes sure that its frozen networks are still the same.
+
+    Raises:
+      UsageError: if they are not.
+    """
+    if not (workdir / "config.json").exists():
+        write_json(workdir / "config.json", {"config": config.to_dict(), "frozen": frozen})
+        return
+    digests = [
+        {name: entry["sha256"] for name, entry in record.items()} for record in (read_workdir(workdir)[1], frozen)
+    ]
+    if changed := _differences(*digests):
+        raise UsageError(f"The frozen networks of {workdir} are not what they were:\n" + "\n".join(changed))
+
+
+def _as_json(content: Any) -> Any:
+    return json.loads(json.dumps(content))
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return [
+        f"  {name}: {old.get(name, 'absent')!r} -> {new.get(name, 'absent')!r}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name, "absent") != new.get(name, "absent")
+    ]
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+      UsageError: if it is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged: {error}.") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(part, path)

@@ -1,0 +1,196 @@
+"""The training loop."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from experiments import data, figures, graph, logs, runs, scoring
+from experiments.checkpoints import Checkpoints
+from experiments.commands import UsageError
+from gans import parallel
+from gans.core import State
+
+
+class Interrupted(Exception):
+    """The run was asked to stop by a signal and has written a checkpoint; `status` is its exit status."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.status = 128 + signal_number
+
+
+class Interrupts:
+    """Notes SIGTERM and SIGINT instead of dying of them; a second one is not held back. A context manager."""
+
+    def __enter__(self):
+        self.number = None
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def _note(self, number, frame):
+        del frame
+        self.number = number
+        self._restore()
+
+    def _restore(self):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __exit__(self, *exception):
+        self._restore()
+
+
+def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> str:
+    """Trains a run to its end, going on from the workdir's newest whole checkpoint if there is one.
+
+    Args:
+      config: as the files in experiments/configs return it.
+      workdir: the run's folder; made if it does not exist.
+      init_from: workdir of another run whose players a new run starts with.
+
+    Returns:
+      A table of the final scores, to be printed.
+
+    Raises:
+      UsageError: before any work, for a config or workdir that cannot be right.
+      logs.Diverged: if a metric or a parameter is not finite any more.
+      Interrupted: after SIGTERM or SIGINT, when a checkpoint is written.
+    """
+    check(config)
+    gan = runs.build(config)
+    runs.claim_workdir(workdir, config)
+
+    # Read the data, and what judges.
+    splits = data.read(config)
+    frozen, record = scoring.frozen_networks(config, splits["train"])
+    runs.record_run(workdir, config, record)
+
+    # Find where to go on.
+    found = runs.restore(workdir, config, gan)
+    if found is None:
+        step, state = 0, runs.initial(config, gan)
+        if init_from is not None:
+            state = with_players_of(state, init_from)
+    else:
+        step, state = found
+        print(f"Going on from step {step} of {workdir}.")
+    state = parallel.replicate(state).replace(frozen=parallel.replicate(frozen))
+
+    # Train phase by phase.
+    total = sum(config.phases[phase].steps for phase in gan.phases)
+    with (
+        Interrupts() as interrupts,
+        logs.Logs(workdir, step, total, config.log_every) as log,
+        Checkpoints(workdir / "checkpoints", found and step, config.keep_checkpoints) as checkpoints,
+    ):
+        if found is None:
+            log.text("config", json.dumps(config.to_dict(), indent=2))
+            log.graph(graph.tensorboard(gan))
+        examples = data.first_examples(config, splits["test"], config.pictures)
+        start = 0
+        for index, phase in enumerate(gan.phases):
+            end = start + config.phases[phase].steps
+            if step < end:
+                if step == start:
+                    state = enter(gan, phase, state)
+                loop = Loop(config, workdir, gan, phase, log, checkpoints, interrupts, examples)
+                batches = data.train_batches(
+                    config, splits["train"], phase=index, start=step - start, slices=gan.phases[phase].slices
+                )
+                state = loop.run(state, batches, step, end)
+                step = end
+            start = end
+    return scoring.report(workdir, config, gan, state, record, splits["test"])
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses, before any work, lengths and cadences that do not fit together."""
+    devices = jax.device_count()
+    if config.batch_size % (devices * config.accumulate):
+        raise UsageError(
+            f"batch_size={config.batch_size} cannot be shared by {devices} devices"
+            + (f" in {config.accumulate} micro-batches each." if config.accumulate > 1 else ".")
+        )
+    cadences = {f"phases.{name}.steps": phase.steps for name, phase in config.phases.items()}
+    cadences |= {name: config[name] for name in ("log_every", "checkpoint_every", "sample_every")}
+    for name, value in cadences.items():
+        if value < 1 or value % config.steps_per_dispatch:
+            raise UsageError(f"{name}={value} must be a positive multiple of {config.steps_per_dispatch=}.")
+
+
+def enter(gan, phase: str, state: State) -> State:
+    """The state at the start of a phase."""
+    frozen = state.frozen
+    return jax.jit(gan.phases[phase].enter)(state.replace(frozen=None)).replace(frozen=frozen)
+
+
+def with_players_of(state: State, workdir: Path) -> State:
+    """A new state with the params, stats and averages of another run's players.
+
+    Raises:
+      UsageError: if the other run's players do not have the shapes of this one's.
+    """
+    _, other = runs.load(workdir)
+    players = dict(state.players)
+    for name in players.keys() & other.players.keys():
+        mine, theirs = players[name], other.players[name]
+        taken = mine.replace(params=theirs.params, stats=theirs.stats, average=theirs.average)
+        if jax.tree.map(jnp.shape, taken) != jax.tree.map(jnp.shape, mine):
+            raise UsageError(f"--init_from={workdir}: its {name} is another network than this config's.")
+        players[name] = taken
+    return state.replace(players=players)
+
+
+@jax.jit
+def finite_players(players: Any) -> dict[str, jax.Array]:
+    """{name: whether everything of the player is finite}."""
+    leaves = {name: jax.tree.leaves(player) for name, player in players.items()}
+    return {name: jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in own])) for name, own in leaves.items()}
+
+
+class Loop:
+    """One phase's steps, with what happens between them."""
+
+    def __init__(self, config, workdir, gan, phase, log, checkpoints, interrupts, examples):
+        self.config, self.workdir, self.gan, self.phase = config, workdir, gan, phase
+        self.log, self.checkpoints, self.interrupts, self.examples = log, checkpoints, interrupts, examples
+        step = gan.phases[phase].step
+        self.step = parallel.data_parallel(step if config.steps_per_dispatch == 1 else parallel.scan_steps(step))
+        self.key = runs.run_key(config)
+
+    def run(self, state: State, batches, step: int, end: int) -> State:
+        """The state at step `end`. Metrics are fetched one dispatch late, so that the device never waits for them."""
+        pending = None
+        while step < end:
+            state, metrics = self.step(state, next(batches), self.key)
+            step += self.config.steps_per_dispatch
+            if pending:
+                self.log.metrics(*pending)
+            pending = step, metrics
+            stop = self.interrupts.number
+            if stop or step == end or step % self.config.checkpoint_every == 0:
+                self.log.metrics(*pending)
+                pending = None
+                self.save(step, state)
+            if stop:
+                self.checkpoints.wait()
+                raise Interrupted(stop)
+            if step % self.config.sample_every == 0:
+                self.draw(step, state)
+        return state
+
+    def save(self, step: int, state: State) -> None:
+        for name, finite in finite_players(state.players).items():
+            if not finite:
+                raise logs.Diverged(f"Step {step}: the {name}'s parameters or optimizer state are not finite.")
+        self.checkpoints.save(step, state.replace(frozen=None), {"phase": self.phase})
+
+    def draw(self, step: int, state: State) -> None:
+        picture = scoring.sample_rows(self.config, self.gan, state, self.examples)
+        figures.write(self.workdir / "samples" / f"step-{step:07d}.png", picture)
+        self.log.picture("samples", picture, step)

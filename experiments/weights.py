@@ -1,0 +1,113 @@
+"""Frozen networks: the judge that a run trains once, and where its weights are kept."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from data_pipelines import batching, images
+from experiments.checkpoints import file_digest
+from experiments.commands import UsageError, cache_folder
+from gans.frozen import digits
+
+RECIPE_VERSION = 1  # raised whenever the code below would train other weights from the same recipe
+
+
+def save(path: Path, variables: Any) -> None:
+    """Writes variables as an .npz file with one array a leaf, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with open(part, "wb") as file:
+        np.savez(file, **flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/"))
+    os.replace(part, path)
+
+
+def read(path: Path) -> Any:
+    """Variables as `save` wrote them."""
+    with np.load(path, allow_pickle=False) as file:
+        return flax.traverse_util.unflatten_dict({name: file[name] for name in file.files}, sep="/")
+
+
+def load_frozen(record: Mapping[str, Mapping[str, str]]) -> dict[str, Any] | None:
+    """The frozen networks of a record {name: {'path', 'sha256'}}; None if a file is gone.
+
+    Raises:
+      UsageError: if a file is not the one of the record any more.
+    """
+    if not all(os.path.isfile(entry["path"]) for entry in record.values()):
+        return None
+    for name, entry in record.items():
+        if file_digest(entry["path"]) != entry["sha256"]:
+            raise UsageError(f"{entry['path']} has changed since this run recorded it as its {name}; remove the file.")
+    return {name: read(Path(entry["path"])) for name, entry in record.items()}
+
+
+def judge(recipe: ConfigDict, train: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, str]]:
+    """The classifier that judges digits, trained on clean pictures once and kept in the user's cache.
+
+    Args:
+      recipe: config.judge.
+      train: the training split, `image` uint8 [count, height, width, 1] and `label`.
+
+    Returns:
+      (variables, {'path', 'sha256'} of their file). The file's name is a hash of data and recipe.
+    """
+    identity = hashlib.sha256(json.dumps([RECIPE_VERSION, recipe.to_dict()], sort_keys=True).encode())
+    for name in ("image", "label"):
+        identity.update(np.ascontiguousarray(train[name]).tobytes())
+    path = cache_folder() / "judges" / f"{identity.hexdigest()[:32]}.npz"
+    if not path.is_file():
+        save(path, _train_judge(recipe, train))
+    return read(path), {"path": str(path), "sha256": file_digest(path)}
+
+
+def _train_judge(recipe, train):
+    held_out = int(len(train["label"]) * recipe.validation)
+    order = batching.order(len(train["label"]), 0, len(train["label"]), recipe.seed)
+    fit, validation = (
+        {name: train[name][rows] for name in ("image", "label")} for rows in np.split(order, [-held_out])
+    )
+    model = digits.DigitClassifier(classes=int(train["label"].max()) + 1)
+    steps = recipe.epochs * len(fit["label"]) // recipe.batch_size
+    rate = optax.cosine_decay_schedule(recipe.learning_rate, steps) if recipe.cosine else recipe.learning_rate
+    optimizer = optax.adam(rate, eps=1e-7)
+    key = jax.random.key(recipe.seed)
+    params = jax.jit(model.init)(key, jnp.zeros((1, *train["image"].shape[1:])))["params"]
+
+    def loss(params, batch, key):
+        logits, _ = model.apply({"params": params}, batch["image"], True, rngs={"dropout": key})
+        return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+
+    def step(params, opt_state, batch, key):
+        updates, opt_state = optimizer.update(jax.grad(loss)(params, batch, key), opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
+
+    step = jax.jit(step, donate_argnums=(0, 1))
+    opt_state = optimizer.init(params)
+    maps = [images.scale, images.shift(recipe.shift)] if recipe.shift else [images.scale()]
+    batches = batching.train_batches(fit, maps, recipe.batch_size, recipe.seed, loader="memory")
+    for index in tqdm(range(steps), desc="training the judge", mininterval=1):
+        batch = jax.tree.map(lambda leaf: leaf[0], next(batches))
+        params, opt_state = step(params, opt_state, batch, jax.random.fold_in(key, index))
+    batches.close()
+    variables = {"params": params}
+    print(f"The judge is right on {100 * _accuracy(variables, validation):.2f}% of {held_out} held-out pictures.")
+    return variables
+
+
+def _accuracy(variables, examples):
+    verdicts = jax.jit(digits.verdicts)
+    right = 0
+    for batch in batching.evaluation_batches(examples, [images.scale], 500, seed=0):
+        right += int(((verdicts(variables, batch["image"]) == batch["label"]) & batch["valid"]).sum())
+    return right / len(examples["label"])

@@ -1,0 +1,1 @@
+"""Networks that judge and never learn during a run: `apply(variables, images)`."""

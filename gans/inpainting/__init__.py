@@ -1,0 +1,5 @@
+"""Restoring masked digits: see `make`."""
+
+from gans.inpainting.gan import make
+
+__all__ = ["make"]
