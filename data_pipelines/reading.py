@@ -62,15 +62,15 @@ def _load_files(path):
         )
     try:
         with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in _ARRAYS if name not in file]
-            if missing:
-                raise DataError(f"{path}: lacks {', '.join(missing)}; it has {', '.join(file) or 'nothing'}")
-            arrays = {name: file[name] for name in _ARRAYS}
-    except DataError:
-        raise
+            arrays = {name: file[name] for name in file}
     # A damaged zip file shows itself in many ways.
     except Exception as error:
-        raise DataError(f"{path}: cannot be read as .npz of plain arrays ({error})") from error
+        raise DataError(
+            f"{path}: cannot be read as .npz of plain arrays ({error}); write it again"
+        ) from error
+    missing = [name for name in _ARRAYS if name not in arrays]
+    if missing:
+        raise DataError(f"{path}: lacks {', '.join(missing)}; it has {', '.join(arrays) or 'nothing'}")
     for name, array in arrays.items():
         if name.endswith("label") and np.can_cast(array.dtype, np.int64):
             arrays[name] = array.astype(np.int64)
@@ -84,11 +84,11 @@ def _load_tfds(name, data_dir):
     known = tfds.list_builders(with_community_datasets=False)
     if name.split("/")[0] not in known:
         close = ", ".join(difflib.get_close_matches(name, ["digits5k", *known])) or "none"
-        raise DataError(f"no data set is called {name!r}; close names: {close}; or give config.data.path")
+        raise DataError(f"no data set is called {name!r}; close names: {close}; or set config.data.path")
     try:
         builder = tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
     except Exception as error:
-        raise DataError(f"{name}: TFDS cannot build it ({error})") from error
+        raise DataError(f"{name}: TFDS has no such variant ({error})") from error
     if not builder.data_path.exists():
         _download(builder)
     return {split: _read_split(builder, split) for split in ("train", "test")}
@@ -99,15 +99,21 @@ def _read_split(builder, split):
     if split not in builder.info.splits or not {"image", "label"} <= set(features):
         raise DataError(
             f"{builder.name}: has the splits {list(builder.info.splits)} of {list(features)}, not train and "
-            "test of image and label: write those to an .npz file and give config.data.path"
+            "test of image and label: write those to an .npz file and set config.data.path"
         )
     if None in features["image"].shape:
         raise DataError(
             f"{builder.name}: its pictures, {features['image'].shape}, have many sizes: bring them to one in "
-            "an .npz file and give config.data.path"
+            "an .npz file and set config.data.path"
         )
     _tensorflow.import_tensorflow()
-    examples = builder.as_dataset(split=split, batch_size=-1)
+    try:
+        examples = builder.as_dataset(split=split, batch_size=-1)
+    # A damaged or foreign file shows itself in many ways.
+    except Exception as error:
+        raise DataError(
+            f"{builder.data_path}: cannot be read ({error}); delete the folder and prepare it again"
+        ) from error
     return {key: examples[key].numpy() for key in ("image", "label")}
 
 
@@ -146,7 +152,8 @@ def _unreachable(url: str) -> str:
             # As TFDS itself will do, through the user's proxies; only the head of the answer is awaited.
             with requests.get(url, stream=True, timeout=_PATIENCE) as answer:
                 fault[0] = "" if answer.ok else f"{url} answers {answer.status_code} {answer.reason}"
-        except requests.RequestException as error:
+        # In a thread of its own nobody else would see it.
+        except Exception as error:
             fault[0] = f"{url} cannot be reached ({type(error).__name__})"
 
     # In a thread, as looking up a name has no time limit of its own.
