@@ -24,7 +24,7 @@ def read(path: str | os.PathLike) -> np.ndarray:
     Every size is held against the file's before memory is taken for it.
 
     Raises:
-      DataError: missing file, no idx file, or one that is longer or shorter than it says.
+      DataError: missing file, no idx file, an empty one, or one that is longer or shorter than it says.
     """
     try:
         with open(path, "rb") as file:
@@ -61,7 +61,8 @@ def read_folder(folder: str | os.PathLike) -> dict[str, dict[str, np.ndarray]]:
 def _read(stream, path, most):
     """Reads `stream`, which has at most `most` bytes."""
     head = stream.read(4)
-    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _TYPES or head[3] == 0:
+    # numpy has at most 64 dimensions.
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _TYPES or not 0 < head[3] <= 64:
         raise DataError(
             f"{path}: no idx file: it begins with {head.hex(' ')}, not with 00 00, a type, a count"
         )
@@ -72,6 +73,8 @@ def _read(stream, path, most):
     shape = [int(n) for n in np.frombuffer(lengths, ">u4")]
     header, values = 4 + 4 * dimensions, dtype.itemsize * math.prod(shape)
     said = f"{path}: its header {shape} of {dtype.name} asks for {header + values} bytes"
+    if 0 in shape:
+        raise DataError(f"{path}: is empty: its header says {shape}; fetch it again")
     if header + values > most:
         raise DataError(f"{said}, but it has at most {most}; fetch it again")
     # One byte more than wanted shows whether the file ends here, and makes gzip check its sum.

@@ -35,6 +35,8 @@ def test_reads_wider_types_in_native_order(tmp_path):
         (b"PK\x08\x03" + CONTENT[4:], "no idx file: it begins with 50 4b 08 03"),
         (b"\0\0\x07\x03" + CONTENT[4:], "no idx file"),
         (b"\0\0\x08\0" + CONTENT[4:], "no idx file"),
+        (struct.pack(">BBBB255I", 0, 0, 8, 255, *[1] * 255) + b"1", "no idx file"),
+        (struct.pack(">BBBB3I", 0, 0, 8, 3, 0, *[2**32 - 1] * 2), "is empty"),
         (CONTENT[:9], "truncated within its header"),
         (CONTENT[:-1], "asks for 40 bytes, but it has .*39"),
         (CONTENT + b"\0", "asks for 40 bytes, but it has 41"),
