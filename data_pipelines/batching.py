@@ -1,0 +1,258 @@
+"""Order, batching, device layout and prefetch: batch t is a pure function of (seed, t).
+
+The order of the examples and every random draw come from Philox, a counter-based generator, keyed by the
+seed and by what the numbers are for, and counted by the position in the order: nothing is carried from batch
+to batch. So to resume is to start at t, and what a batch holds depends neither on the hosts and devices that
+share it nor on the loader.
+
+A map is `f(examples, draws) -> examples`: `examples` is `{name: [n, ...]}`, where uint8 arrays (pixels)
+arrive as float32 0..255; `draws` is int32 [n, 4], uniform in [0, 2**31), a row for each example. A map is
+written with operators only, since the same lines run on numpy arrays (`loader='memory'`) and on tensors in
+tf.data's graph (`loader='tf.data'`), where they give the same bits.
+"""
+
+import functools
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data_pipelines import DataError, _tensorflow
+
+Examples = dict[str, Any]
+Map = Callable[[Examples, Any], Examples]
+
+
+class PerPicture(NamedTuple):
+    """Wraps a map whose draws belong to the picture, not to the visit: the same in every epoch."""
+
+    map: Map
+
+
+# What random words are for: a part of the key, so that no two uses share a stream.
+_ORDER, _VISIT, _PICTURE = range(3)
+# Batches made ahead of the consumer.
+_AHEAD = 2
+
+
+def _words(seed: int, use: int, number: int, start: int, count: int) -> np.ndarray:
+    """Random uint64 [count] of the stream (seed, use, number), from its 4 * start-th word on."""
+    stream = np.random.Philox(key=np.array([seed, (use << 48) + number], np.uint64))
+    # Philox counts in ticks of four words.
+    return stream.advance(start).random_raw(count)
+
+
+def _draws(seed: int, use: int, number: int, start: int, count: int) -> np.ndarray:
+    """int32 [count, 4], uniform in [0, 2**31), of the positions from `start` on: one tick of Philox each."""
+    words = _words(seed, use, number, start, 4 * count)
+    return (words >> np.uint64(33)).astype(np.int32).reshape(count, 4)
+
+
+@functools.lru_cache(maxsize=8)
+def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
+    # Sorted raw words, since raw streams never change; Generator.permutation may from one numpy to the next.
+    permutation = np.argsort(_words(seed, _ORDER, epoch, 0, count), kind="stable")
+    permutation.flags.writeable = False
+    return permutation
+
+
+def order(count: int, start: int, stop: int, seed: int) -> np.ndarray:
+    """The examples at positions [start, stop) of the epochs' permutations laid end to end.
+
+    Args:
+      count: number of examples; epoch e is positions [e * count, (e + 1) * count), each example once.
+      start, stop: positions, 0 <= start <= stop.
+      seed: in [0, 2**64).
+
+    Returns: int64 [stop - start], in [0, count).
+    """
+    epochs = range(start // count, max(start, stop - 1) // count + 1)
+    return np.concatenate(
+        [_permutation(count, seed, e)[max(start - e * count, 0) : max(stop - e * count, 0)] for e in epochs]
+    )
+
+
+def train_batches(
+    arrays: Mapping[str, Any],
+    maps: Sequence[Map | PerPicture],
+    batch_size: int,
+    seed: int,
+    *,
+    start: int = 0,
+    slices: int = 1,
+    steps: int | None = None,
+    devices: int = 1,
+    host: int = 0,
+    hosts: int = 1,
+    loader: str = "tf.data",
+) -> Iterator[dict[str, np.ndarray]]:
+    """Batches without end, laid out for the devices of one host.
+
+    Step t eats positions [t * slices * batch_size, (t + 1) * slices * batch_size) of the order. Of each
+    slice, device d, counted over all hosts, takes [d * per, (d + 1) * per), per = batch_size / all devices.
+
+    Args:
+      arrays: {name: [count, ...]}, numpy arrays or anything with a length that an integer array can index.
+      maps: applied in this order, each with draws of its own.
+      batch_size: examples in one slice, over all hosts and devices.
+      seed: in [0, 2**64), of the order and of the draws.
+      start: the step to begin at.
+      slices: slices of batch_size examples that one step eats.
+      steps: steps in one item of the iterator (several steps a dispatch); None: one, without an axis for it.
+      devices: devices of this host.
+      host, hosts: this host's number, and how many there are.
+      loader: 'tf.data', or 'memory', which needs no TensorFlow; their batches are the same bit for bit.
+
+    Yields: {name: [devices, slices * per, ...]}, slices outermost, or with `steps` given
+      {name: [devices, steps, slices * per, ...]}. uint8 arrays stay uint8 if there are no maps.
+
+    Raises:
+      DataError: arrays of different lengths, or sizes that do not divide.
+    """
+    count = _count(arrays)
+    k = 1 if steps is None else steps
+    _check(seed, loader, batch_size=batch_size, slices=slices, devices=devices, hosts=hosts, steps=k)
+    if start < 0 or not 0 <= host < hosts:
+        raise DataError(f"{start=}, {host=}, {hosts=}: need start >= 0 and 0 <= host < hosts")
+    per, rest = divmod(batch_size, hosts * devices)
+    if rest:
+        raise DataError(
+            f"batch_size={batch_size} does not divide among {hosts} hosts x {devices} devices: "
+            f"take a multiple of {hosts * devices}"
+        )
+    # The offsets, within one item, of the examples of this host's devices: [devices, k, slices, per], flat.
+    examples = k * slices * batch_size
+    share = np.arange(examples).reshape(k, slices, hosts, devices, per)[:, :, host]
+    share = share.transpose(2, 0, 1, 3).ravel()
+    lead = (devices, slices * per) if steps is None else (devices, k, slices * per)
+    tables = _picture_draws(maps, seed, count)
+
+    def plan(item):
+        first = start * slices * batch_size + item * examples
+        rows = order(count, first, first + examples, seed)[share]
+        draws = [
+            _draws(seed, _VISIT, i, first, examples)[share] if table is None else table[rows]
+            for i, table in enumerate(tables)
+        ]
+        return rows, draws
+
+    batches = _load(loader, arrays, maps, plan, itertools.count(), len(share))
+    return ({name: x.reshape(*lead, *x.shape[1:]) for name, x in batch.items()} for batch in batches)
+
+
+def evaluation_batches(
+    arrays: Mapping[str, Any],
+    maps: Sequence[Map | PerPicture],
+    batch_size: int,
+    seed: int,
+    loader: str = "memory",
+) -> Iterator[dict[str, np.ndarray]]:
+    """Each example once, in stored order; every map draws once per picture.
+
+    Args: as of `train_batches`.
+
+    Yields: {name: [batch_size, ...], 'valid': bool [batch_size]}. The last batch is filled up by repeating
+      the last example; `valid` is True for the real ones.
+
+    Raises:
+      DataError: as `train_batches`.
+    """
+    count = _count(arrays)
+    _check(seed, loader, batch_size=batch_size)
+    tables = _picture_draws([PerPicture(f) for f in maps], seed, count)
+
+    def positions(item):
+        return np.arange(item * batch_size, (item + 1) * batch_size)
+
+    def plan(item):
+        rows = np.minimum(positions(item), count - 1)
+        return rows, [table[rows] for table in tables]
+
+    batches = _load(loader, arrays, maps, plan, range(-(-count // batch_size)), batch_size)
+    return ({**batch, "valid": positions(item) < count} for item, batch in enumerate(batches))
+
+
+def _count(arrays) -> int:
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1 or 0 in lengths.values():
+        raise DataError(f"arrays need one common length, at least 1, but have {lengths}")
+    return next(iter(lengths.values()))
+
+
+def _check(seed, loader, **sizes) -> None:
+    if not 0 <= seed < 2**64:
+        raise DataError(f"seed={seed} must be in [0, 2**64)")
+    if loader not in ("tf.data", "memory"):
+        raise DataError(f"loader={loader!r} is neither 'tf.data' nor 'memory'")
+    for name, size in sizes.items():
+        if size < 1:
+            raise DataError(f"{name}={size} must be at least 1")
+
+
+def _picture_draws(maps, seed, count) -> list[np.ndarray | None]:
+    """For each map that draws once per picture its draws, int32 [count, 4]; None for the others."""
+    return [
+        _draws(seed, _PICTURE, i, 0, count) if isinstance(f, PerPicture) else None for i, f in enumerate(maps)
+    ]
+
+
+def _load(loader, arrays, maps, plan, items, size) -> Iterator[Examples]:
+    """The mapped examples of each item, where plan(item) -> (rows [size], [draws [size, 4] for each map])."""
+    functions = [f.map if isinstance(f, PerPicture) else f for f in maps]
+    return (_load_tf if loader == "tf.data" else _load_memory)(arrays, functions, plan, items, size)
+
+
+def _load_memory(arrays, maps, plan, items, size) -> Iterator[Examples]:
+    def make(item):
+        rows, draws = plan(item)
+        examples = {name: np.asarray(array[rows]) for name, array in arrays.items()}
+        return _apply(maps, examples, draws, np.ndarray.astype)
+
+    # One thread works ahead; it ends when this generator is left, in whichever way.
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+    try:
+        ready = deque()
+        for item in items:
+            ready.append(pool.submit(make, item))
+            if len(ready) > _AHEAD:
+                yield ready.popleft().result()
+        while ready:
+            yield ready.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
+    tf = _tensorflow.import_tensorflow()
+    one = {name: np.asarray(array[np.zeros(1, np.int64)]) for name, array in arrays.items()}
+    types = [x.dtype for x in one.values()] + [np.int32]
+
+    def read(item):
+        rows, draws = plan(int(item))
+        draws = np.stack(draws) if draws else np.zeros((0, size, 4), np.int32)
+        return [np.asarray(array[rows]) for array in arrays.values()] + [draws]
+
+    @tf.autograph.experimental.do_not_convert
+    def make(item):
+        *leaves, draws = tf.numpy_function(read, [item], types)
+        for leaf, x in zip(leaves, one.values(), strict=True):
+            leaf.set_shape((size, *x.shape[1:]))
+        draws.set_shape((len(maps), size, 4))
+        return _apply(maps, dict(zip(one, leaves, strict=True)), tf.unstack(draws), tf.cast)
+
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 2
+    dataset = tf.data.Dataset.range(len(items)) if isinstance(items, range) else tf.data.Dataset.counter()
+    dataset = dataset.map(make, num_parallel_calls=2, deterministic=True).prefetch(_AHEAD)
+    yield from dataset.with_options(options).as_numpy_iterator()
+
+
+def _apply(maps, examples, draws, cast) -> Examples:
+    if maps:
+        examples = {name: cast(x, np.float32) if x.dtype == np.uint8 else x for name, x in examples.items()}
+    for f, numbers in zip(maps, draws, strict=True):
+        examples = f(examples, numbers)
+    return examples

@@ -1,0 +1,163 @@
+"""Reads a whole data set into memory, by its name or from the user's own files."""
+
+import difflib
+import os
+import threading
+
+import numpy as np
+
+from data_pipelines import DataError, _tensorflow, digits5k, idx
+
+# Sets whose idx files `python -m data_pipelines.prepare NAME --from FOLDER` takes.
+IDX_SETS = ("mnist", "fashion_mnist")
+# Seconds within which the download's address must answer.
+_PATIENCE = 4
+_ARRAYS = ("train_image", "train_label", "test_image", "test_label")
+
+
+def load(name: str, *, path: str = "", data_dir: str = "") -> dict[str, dict[str, np.ndarray]]:
+    """The images and labels of a data set.
+
+    Args:
+      name: 'digits5k', which needs neither network nor TensorFlow, or any TFDS set with `image`, `label` and
+        the splits train and test, pictures all of one size: 'mnist', 'fashion_mnist', 'cifar10', ...
+      path: if given, the user's own files instead, whatever the name: a folder with four idx files (see
+        `idx.read_folder`), or an .npz file with train_image, train_label, test_image and test_label.
+      data_dir: TFDS' folder; empty means TFDS' own default.
+
+    Returns: {'train': {'image': uint8 [n, height, width, channels], 'label': int64 [n]}, 'test': the same}.
+
+    Raises:
+      DataError: an unknown name, faulty files, or a set that is neither prepared nor to be had; without a
+        network this is known within ten seconds.
+    """
+    if path:
+        data = _load_files(os.path.expanduser(path))
+    elif name == "digits5k":
+        data = digits5k.read()
+    else:
+        data = _load_tfds(name, data_dir)
+    for split, arrays in data.items():
+        _check(arrays["image"], arrays["label"], f"{path or name}, split {split}")
+    return data
+
+
+def _check(image, label, where) -> None:
+    if image.dtype != np.uint8 or image.ndim != 4 or 0 in image.shape:
+        shape = list(image.shape)
+        raise DataError(f"{where}: images are {image.dtype} {shape}, not uint8 [n, height, width, channels]")
+    if label.dtype != np.int64 or label.shape != image.shape[:1]:
+        shape = list(label.shape)
+        raise DataError(
+            f"{where}: labels are {label.dtype} {shape}, not integers [{len(image)}], one an image"
+        )
+
+
+def _load_files(path):
+    if os.path.isdir(path):
+        return idx.read_folder(path)
+    if not os.path.isfile(path) or not path.endswith(".npz"):
+        raise DataError(
+            f"{path}: is neither a folder of idx files nor an .npz file; set config.data.path to one"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file}
+    # A damaged zip file shows itself in many ways.
+    except Exception as error:
+        raise DataError(
+            f"{path}: cannot be read as .npz of plain arrays ({error}); write it again"
+        ) from error
+    missing = [name for name in _ARRAYS if name not in arrays]
+    if missing:
+        raise DataError(f"{path}: lacks {', '.join(missing)}; it has {', '.join(arrays) or 'nothing'}")
+    for name, array in arrays.items():
+        if name.endswith("label") and np.can_cast(array.dtype, np.int64):
+            arrays[name] = array.astype(np.int64)
+    return {s: {k: arrays[f"{s}_{k}"] for k in ("image", "label")} for s in ("train", "test")}
+
+
+def _load_tfds(name, data_dir):
+    import tensorflow_datasets as tfds
+
+    # Asked first, as tfds.builder looks for unknown names on the network.
+    known = tfds.list_builders(with_community_datasets=False)
+    if name.split("/")[0] not in known:
+        close = ", ".join(difflib.get_close_matches(name, ["digits5k", *known])) or "none"
+        raise DataError(f"no data set is called {name!r}; close names: {close}; or set config.data.path")
+    try:
+        builder = tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
+    except Exception as error:
+        raise DataError(f"{name}: TFDS has no such variant ({error})") from error
+    if not builder.data_path.exists():
+        _download(builder)
+    return {split: _read_split(builder, split) for split in ("train", "test")}
+
+
+def _read_split(builder, split):
+    features = builder.info.features
+    if split not in builder.info.splits or not {"image", "label"} <= set(features):
+        raise DataError(
+            f"{builder.name}: has the splits {list(builder.info.splits)} of {list(features)}, not train and "
+            "test of image and label: write those to an .npz file and set config.data.path"
+        )
+    if None in features["image"].shape:
+        raise DataError(
+            f"{builder.name}: its pictures, {features['image'].shape}, have many sizes: bring them to one in "
+            "an .npz file and set config.data.path"
+        )
+    _tensorflow.import_tensorflow()
+    try:
+        examples = builder.as_dataset(split=split, batch_size=-1)
+    # A damaged or foreign file shows itself in many ways.
+    except Exception as error:
+        raise DataError(
+            f"{builder.data_path}: cannot be read ({error}); delete the folder and prepare it again"
+        ) from error
+    return {key: examples[key].numpy() for key in ("image", "label")}
+
+
+def _download(builder) -> None:
+    """Has TFDS download and prepare the set, if the network is there."""
+    url = next(iter(builder.url_infos or {}), "").replace("gs://", "https://storage.googleapis.com/")
+    fault = url and _unreachable(url)
+    if not fault:
+        _tensorflow.import_tensorflow()
+        try:
+            builder.download_and_prepare()
+            return
+        # Whatever the set's own code raises: no network after all, a file to be fetched by hand, a full disk.
+        except Exception as error:
+            fault = f"TFDS cannot prepare it ({error})"
+    if builder.name in IDX_SETS:
+        advice = (
+            f"python -m data_pipelines.prepare {builder.name} --from FOLDER, with the four idx files in "
+            "FOLDER, or set config.data.path=FOLDER"
+        )
+    else:
+        advice = f"copy a prepared {builder.data_path} from another machine, or set config.data.path"
+    raise DataError(
+        f"{builder.name} is not prepared in {builder.data_path}, and {fault}. What helps: {advice}"
+    )
+
+
+def _unreachable(url: str) -> str:
+    """Why `url` does not answer within `_PATIENCE` seconds; empty if it does."""
+    import requests
+
+    fault = [f"{url} did not answer within {_PATIENCE} s"]
+
+    def probe():
+        try:
+            # As TFDS itself will do, through the user's proxies; only the head of the answer is awaited.
+            with requests.get(url, stream=True, timeout=_PATIENCE) as answer:
+                fault[0] = "" if answer.ok else f"{url} answers {answer.status_code} {answer.reason}"
+        # In a thread of its own nobody else would see it.
+        except Exception as error:
+            fault[0] = f"{url} cannot be reached ({type(error).__name__})"
+
+    # In a thread, as looking up a name has no time limit of its own.
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    return fault[0]
