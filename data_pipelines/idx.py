@@ -63,9 +63,7 @@ def _read(stream, path, most):
     head = stream.read(4)
     # numpy has at most 64 dimensions.
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _TYPES or not 0 < head[3] <= 64:
-        raise DataError(
-            f"{path}: no idx file: it begins with {head.hex(' ')}, not with 00 00, a type, a count"
-        )
+        raise DataError(f"{path}: no idx file: it begins with {head.hex(' ')}, not with 00 00, a type, a count")
     dtype, dimensions = np.dtype(_TYPES[head[2]]), head[3]
     lengths = stream.read(4 * dimensions)
     if len(lengths) < 4 * dimensions:
@@ -100,7 +98,5 @@ def _read_file(folder, stem, dimensions):
         raise DataError(f"{folder}: has no {names[0]}, nor {', '.join(names[1:])}; put the file there")
     array = read(path)
     if array.dtype != np.uint8 or array.ndim != dimensions:
-        raise DataError(
-            f"{path}: holds {array.dtype} {list(array.shape)}, not uint8 of {dimensions} dimensions"
-        )
+        raise DataError(f"{path}: holds {array.dtype} {list(array.shape)}, not uint8 of {dimensions} dimensions")
     return array, path

@@ -48,26 +48,20 @@ def _check(image, label, where) -> None:
         raise DataError(f"{where}: images are {image.dtype} {shape}, not uint8 [n, height, width, channels]")
     if label.dtype != np.int64 or label.shape != image.shape[:1]:
         shape = list(label.shape)
-        raise DataError(
-            f"{where}: labels are {label.dtype} {shape}, not integers [{len(image)}], one an image"
-        )
+        raise DataError(f"{where}: labels are {label.dtype} {shape}, not integers [{len(image)}], one an image")
 
 
 def _load_files(path):
     if os.path.isdir(path):
         return idx.read_folder(path)
     if not os.path.isfile(path) or not path.endswith(".npz"):
-        raise DataError(
-            f"{path}: is neither a folder of idx files nor an .npz file; set config.data.path to one"
-        )
+        raise DataError(f"{path}: is neither a folder of idx files nor an .npz file; set config.data.path to one")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file}
     # A damaged zip file shows itself in many ways.
     except Exception as error:
-        raise DataError(
-            f"{path}: cannot be read as .npz of plain arrays ({error}); write it again"
-        ) from error
+        raise DataError(f"{path}: cannot be read as .npz of plain arrays ({error}); write it again") from error
     missing = [name for name in _ARRAYS if name not in arrays]
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; it has {', '.join(arrays) or 'nothing'}")
@@ -136,9 +130,7 @@ def _download(builder) -> None:
         )
     else:
         advice = f"copy a prepared {builder.data_path} from another machine, or set config.data.path"
-    raise DataError(
-        f"{builder.name} is not prepared in {builder.data_path}, and {fault}. What helps: {advice}"
-    )
+    raise DataError(f"{builder.name} is not prepared in {builder.data_path}, and {fault}. What helps: {advice}")
 
 
 def _unreachable(url: str) -> str:

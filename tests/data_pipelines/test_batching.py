@@ -124,9 +124,7 @@ def test_steps_are_the_single_steps_stacked():
     assert next(train(**options, steps=1))["label"].shape == (2, 1, 4)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"slices": 2, "steps": 3, "devices": 2, "host": 1, "hosts": 2, "start": 999}]
-)
+@pytest.mark.parametrize("options", [{}, {"slices": 2, "steps": 3, "devices": 2, "host": 1, "hosts": 2, "start": 999}])
 def test_loaders_agree_bit_for_bit(options):
     for one, other in zip(
         take(train(every_map(), **options), 20),

@@ -41,10 +41,7 @@ def test_tfds_reads_what_was_prepared_from_idx_files(tmp_path, capsys, name):
 
 
 def test_digits5k_through_tfds_is_digits5k_read_directly(tmp_path, monkeypatch):
-    few = {
-        split: {key: array[::100] for key, array in arrays.items()}
-        for split, arrays in digits5k.read().items()
-    }
+    few = {split: {key: array[::100] for key, array in arrays.items()} for split, arrays in digits5k.read().items()}
     monkeypatch.setattr(digits5k, "read", lambda: few)
     assert prepare.main(["digits5k", "--data_dir", str(tmp_path)]) == 0
     import tensorflow_datasets as tfds
@@ -85,9 +82,7 @@ def test_faulty_files_write_nothing(tmp_path, capsys):
     refused(str(labels), "asks for 18 bytes")
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["minst"], ["mnist"], ["digits5k", "--from", "folder"], ["mnist", "-x"]]
-)
+@pytest.mark.parametrize("command", [[], ["minst"], ["mnist"], ["digits5k", "--from", "folder"], ["mnist", "-x"]])
 def test_misuse_exits_with_status_2(command, capsys):
     with pytest.raises(SystemExit) as caught:
         prepare.main(command)
