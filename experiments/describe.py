@@ -44,9 +44,8 @@ def main() -> None:
         print(f"trainable {sizes[player]['trainable']:,}, other {sizes[player]['other']:,}\n")
     for phase in gan.phases:
         flops, moved = step_cost(config, gan, phase)
-        print(
-            f"one {phase} step of batch {config.batch_size}: {flops / 1e9:.2f} GFLOP, {moved / 1e9:.2f} GB accessed (XLA)"
-        )
+        cost = f"{flops / 1e9:.2f} GFLOP, {moved / 1e9:.2f} GB accessed"
+        print(f"one {phase} step of batch {config.batch_size}, as XLA estimates it: {cost}")
 
 
 if __name__ == "__main__":

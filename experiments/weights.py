@@ -94,7 +94,7 @@ def _train_judge(recipe, train):
 
     step = jax.jit(step, donate_argnums=(0, 1))
     opt_state = optimizer.init(params)
-    maps = [images.scale, images.shift(recipe.shift)] if recipe.shift else [images.scale()]
+    maps = [images.scale, images.shift(recipe.shift)] if recipe.shift else [images.scale]
     batches = batching.train_batches(fit, maps, recipe.batch_size, recipe.seed, loader="memory")
     for index in tqdm(range(steps), desc="training the judge", mininterval=1):
         batch = jax.tree.map(lambda leaf: leaf[0], next(batches))

@@ -12,7 +12,9 @@ def randomize(model, seed=0):
     for weight in model.weights:
         if weight.name == "seed_generator_state":
             continue
-        value = 0.1 * generator.standard_normal(weight.shape)
+        # The scale that keeps activations near one, so that rounding is all that can differ.
+        scale = np.sqrt(2 / np.prod(weight.shape[:-1])) if weight.name == "kernel" else 0.1
+        value = scale * generator.standard_normal(weight.shape)
         if weight.name in ("gamma", "moving_variance"):
             value = 1 + np.abs(value)
         weight.assign(value)
