@@ -1,5 +1,5 @@
 """Restoring masked digits: see `make`."""
 
-from gans.inpainting.gan import make
+from gans.inpainting.gan import COEFFICIENTS, make
 
-__all__ = ["make"]
+__all__ = ["COEFFICIENTS", "make"]
