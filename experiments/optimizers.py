@@ -1,5 +1,6 @@
 """Optimizers from configs."""
 
+import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +17,7 @@ NAMES = ("adam", "adamw", "sgd", "rmsprop", "adadelta", "adagrad", "adamax", "na
 
 def default(learning_rate: float, **settings: Any) -> ConfigDict:
     """An optimizer's config: Adam with a constant learning rate, changed by `settings`."""
-    number, flag = config_dict.placeholder(float), config_dict.placeholder(bool)
+    number = functools.partial(config_dict.placeholder, float)  # a new one each time: a shared one would set all fields
     config = ConfigDict(
         {
             "name": "adam",  # one of NAMES
@@ -25,16 +26,16 @@ def default(learning_rate: float, **settings: Any) -> ConfigDict:
             "warmup": 0,  # updates of this player over which the rate rises from 0
             "decay_updates": 0,  # updates of this player over which it falls; 0: the steps of the phase
             "final_fraction": 0.0,  # of the learning rate, at the end of the fall
-            "clip_norm": number,  # largest norm of a gradient
+            "clip_norm": number(),  # largest norm of a gradient
             # Settings of the optimizers; None: not given to optax.
             "b1": 0.9,
             "b2": 0.999,
             "eps": 1e-8,
-            "momentum": number,
-            "nesterov": flag,
-            "decay": number,
-            "rho": number,
-            "weight_decay": number,
+            "momentum": number(),
+            "nesterov": config_dict.placeholder(bool),
+            "decay": number(),
+            "rho": number(),
+            "weight_decay": number(),
         }
     )
     config.update(settings)

@@ -42,19 +42,21 @@ def get_config(presets: str = "") -> ConfigDict:
     config.model = ConfigDict(
         {
             "image_shape": (28, 28, 1),
-            "generator": "UNet",
-            "discriminator": "Discriminator",
+            "generator": "FoldedUNet",  # a class in gans/inpainting/networks.py
+            "discriminator": "FoldedDiscriminator",
             "adversarial": "non_saturating",
-            "real_label": 0.9,  # one-sided label smoothing, arXiv 1606.03498, section 3.4
+            "real_label": 1.0,  # 0.9: one-sided label smoothing, arXiv 1606.03498, section 3.4
             "paste": True,  # known pixels over the generator's
             "unpaired": False,
-            "average_decay": 0.995,
+            "average_decay": 0.99,  # of the generator that restores, each step
         }
     )
-    config.coefficients = ConfigDict({"adversarial": 0.03, "reconstruction": 1.0})
+    config.coefficients = ConfigDict({"adversarial": 0.3, "reconstruction": 1.0})
     config.optimizers = ConfigDict({"adversarial": {}})
-    config.optimizers.adversarial.generator = optimizers.default(1e-3, schedule="cosine")
-    config.optimizers.adversarial.discriminator = optimizers.default(4e-4, b1=0.5)
+    config.optimizers.adversarial.generator = optimizers.default(
+        3e-3, b2=0.99, schedule="cosine", warmup=60, final_fraction=0.01, clip_norm=1.0
+    )
+    config.optimizers.adversarial.discriminator = optimizers.default(2e-4, b1=0.5)
     config.phases = ConfigDict({"adversarial": {"steps": 600}})
     config.judge = ConfigDict(
         {
@@ -81,7 +83,8 @@ def epochs(count: float, examples: int, batch_size: int) -> int:
 
 
 def document(config: ConfigDict) -> None:
-    config.model.update(generator="DocumentGenerator", paste=False, unpaired=True, average_decay=None)
+    config.model.update(generator="DocumentGenerator", discriminator="Discriminator", real_label=0.9)
+    config.model.update(paste=False, unpaired=True, average_decay=None)
     config.coefficients.update(adversarial=1.0, reconstruction=None)
     config.data.per_picture = ("images.mask_square",)
     config.optimizers.adversarial.generator = optimizers.default(2e-4, b1=0.5, eps=1e-7)

@@ -1,7 +1,7 @@
 """Restoring masked pictures: a generator fills the hole, a discriminator tells restored pictures from real ones.
 
-A batch holds `image` [batch, height, width, channels] in [-1, 1] and `masked`, the same pictures with a square set to
--1. Restoration is blind: the generator is not told where the hole is.
+A batch holds `image` [batch, height, width, channels] in [-1, 1], `mask`, 1 in the hole and 0 elsewhere, and `masked`,
+the picture with its hole at -1. Restoration is blind: the mask enters a loss and never the generator.
 """
 
 import functools
@@ -18,7 +18,7 @@ from gans.core import Gan, Phase
 from gans.frozen import digits
 from gans.inpainting import networks
 
-COEFFICIENTS = MappingProxyType({"adversarial": 0.03, "reconstruction": 1.0})
+COEFFICIENTS = MappingProxyType({"adversarial": 0.3, "reconstruction": 1.0})
 
 
 def make(
@@ -26,10 +26,10 @@ def make(
     grad: core.GradFn = core.plain,
     *,
     image_shape: tuple[int, int, int] = (28, 28, 1),
-    generator: str | nn.Module = "UNet",
-    discriminator: str | nn.Module = "Discriminator",
+    generator: str | nn.Module = "FoldedUNet",
+    discriminator: str | nn.Module = "FoldedDiscriminator",
     adversarial: str = "non_saturating",
-    real_label: float = 0.9,
+    real_label: float = 1.0,
     paste: bool = True,
     unpaired: bool = False,
     average_decay: float | None = 0.999,
@@ -37,7 +37,7 @@ def make(
     """A GAN that restores masked pictures.
 
     Coefficients of the generator's loss (COEFFICIENTS unless `init` gets others), each removed where it is None:
-    `adversarial`, and `reconstruction`, the cross-entropy of the unknown pixels.
+    `adversarial`, and `reconstruction`, see `hole_cross_entropy`.
 
     Args:
       optimizers: {'adversarial': {'generator': ..., 'discriminator': ...}}.
@@ -95,7 +95,7 @@ def make(
             (fake, _), _ = judging(finish(generated, masked), keys[2])
             terms["adversarial"] = pair.generator(real, fake).mean()
         if "reconstruction" in state.coefficients:
-            terms["reconstruction"] = unknown_cross_entropy(generated, batch["image"], masked).mean()
+            terms["reconstruction"] = hole_cross_entropy(generated, batch["image"], masked, batch["mask"]).mean()
         value = sum(state.coefficients[name] * term for name, term in terms.items())
         return value, ({"generator": stats}, {f"generator/{name}": term for name, term in terms.items()})
 
@@ -142,20 +142,27 @@ def make(
     )
 
 
-def unknown_cross_entropy(generated: jax.Array, images: jax.Array, masked: jax.Array) -> jax.Array:
-    """Cross-entropy of the pixels that a masked picture does not show (those at -1), [batch].
+def hole_cross_entropy(
+    generated: jax.Array, images: jax.Array, masked: jax.Array, mask: jax.Array, outside: float = 0.1
+) -> jax.Array:
+    """Cross-entropy of the hole's pixels, and with a smaller weight of the other unknown ones, [batch].
+
+    The generator is not told where the hole is, so it must also learn to leave the background dark: pixels outside the
+    hole that look as if they were in it (-1 in the masked picture) count with the weight `outside`.
 
     Args:
-      generated: [batch, height, width, channels] in (-1, 1), read as 2p - 1 with p the probability of full brightness.
+      generated: [batch, height, width, channels] in [-1, 1], read as 2p - 1 with p the probability of full brightness.
       images: the true pictures, same shape, in [-1, 1].
       masked: the pictures shown to the generator, same shape.
+      mask: 1 in the hole, 0 elsewhere, same shape.
+      outside: weight of an unknown pixel outside the hole.
     """
     bound = 1 - 1e-6
     generated = jnp.clip(generated, -bound, bound)
     target = (1 + images) / 2
     entropy = -(target * jnp.log((1 + generated) / 2) + (1 - target) * jnp.log((1 - generated) / 2))
-    unknown = (masked <= -1).astype(jnp.float32)
-    return (entropy * unknown).sum((1, 2, 3)) / jnp.maximum(unknown.sum((1, 2, 3)), 1)
+    weight = mask + outside * (1 - mask) * (masked <= -1)
+    return (entropy * weight).sum((1, 2, 3)) / jnp.maximum(mask.sum((1, 2, 3)), 1)
 
 
 def _independent(step: core.Step) -> core.Step:

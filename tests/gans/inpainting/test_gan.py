@@ -7,7 +7,7 @@ import pytest
 
 from gans import core, inpainting, parallel
 from gans.frozen import digits
-from gans.inpainting.gan import unknown_cross_entropy
+from gans.inpainting.gan import hole_cross_entropy
 
 KEY = jax.random.key(0)
 OPTIMIZERS = {"adversarial": {"generator": optax.adam(2e-4, b1=0.5), "discriminator": optax.adam(4e-4, b1=0.5)}}
@@ -74,7 +74,7 @@ def test_unpaired_turns_see_the_slices_they_should():
     nonsense = {
         "image": batch["image"].at[8:16].set(7.0),
         "masked": batch["masked"].at[:8].set(7.0),
-        "mask": batch["mask"].at[:].set(0.0),
+        "mask": batch["mask"].at[:8].set(0.5),
     }
     _, metrics = gan.phases["adversarial"].step(state, nonsense, KEY)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), metrics, expected)
@@ -91,15 +91,19 @@ def test_a_term_without_a_coefficient_is_gone():
         assert f"generator/{gone}" not in metrics
 
 
-def test_unknown_cross_entropy_looks_at_unknown_pixels_only():
+def test_hole_cross_entropy_counts_the_hole_and_a_little_of_the_dark():
     batch = batch_of(4)
-    image = batch["image"]
-    elsewhere = jnp.where(batch["mask"] > 0, 0.2, 0.9)
-    p, target = 0.6, np.asarray((1 + image[:, 2:5, 2:5]) / 2).reshape(4, -1)
-    expected = -(target * np.log(p) + (1 - target) * np.log(1 - p)).mean(1)
-    np.testing.assert_allclose(unknown_cross_entropy(elsewhere, image, batch["masked"]), expected, rtol=1e-5)
-    sure = unknown_cross_entropy(jnp.full_like(image, 1.0), jnp.full_like(image, -1.0), jnp.full_like(image, -1.0))
-    assert np.isfinite(sure).all()
+    image = jnp.where((batch["image"] < 0) & (batch["mask"] == 0), -1.0, batch["image"])
+    masked = jnp.where(batch["mask"] > 0, -1.0, image)
+    generated = jnp.where(batch["mask"] > 0, 0.2, jnp.where(image > -1, 0.9, -0.5))
+    target = np.asarray((1 + image[:, 2:5, 2:5]) / 2).reshape(4, -1)
+    hole = -(target * np.log(0.6) + (1 - target) * np.log(0.4)).mean(1)
+    dark = np.asarray((masked <= -1) & (batch["mask"] == 0)).sum((1, 2, 3))
+    expected = hole + 0.1 * dark * -np.log(0.75) / 9
+    found = hole_cross_entropy(generated, image, masked, batch["mask"])
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    ones = jnp.ones_like(image)
+    assert np.isfinite(hole_cross_entropy(ones, -ones, -ones, ones)).all()
 
 
 def test_known_pixels_are_kept_and_a_given_mask_rules():

@@ -60,6 +60,8 @@ def size(tree):
     [
         (networks.DocumentGenerator(), 315_073, 448),
         (networks.Discriminator(), 382_209, 0),
+        (networks.FoldedUNet(), 1_983_556, 0),
+        (networks.FoldedDiscriminator(), 49_505, 0),
         (DigitClassifier(), 6_526_474, 0),
     ],
 )
