@@ -2,7 +2,7 @@ r"""Makes pictures from a run's newest checkpoint.
 
     python -m experiments.sample --workdir=runs/digits --count=64 --output=grid.png
 
-Conditions (masked pictures, say) are the first of the test split. With --output=FOLDER/ each picture is a file.
+Conditions (masked pictures, say) are taken evenly from the test split. With --output=FOLDER/ each picture is a file.
 """
 
 from pathlib import Path
@@ -42,7 +42,7 @@ def main() -> None:
         available = len(next(iter(test.values())))
         if COUNT.value > available:
             raise UsageError(f"--count={COUNT.value}: the test split has only {available} pictures to condition on.")
-        examples = data.first_examples(config, test, COUNT.value)
+        examples = data.some_examples(config, test, COUNT.value)
         inputs = {name: examples[name] for name in conditions}
     made = jax.jit(gan.sample)(state, inputs, jax.random.key(SEED.value))
     images = np.asarray(next(iter(made.values())))

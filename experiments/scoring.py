@@ -78,7 +78,7 @@ def report(workdir: Path, config: ConfigDict, gan: Gan, state: State, record: Ma
     """Scores a state, writes scores.json and the run's last pictures, and returns the table to print."""
     new = scores(config, gan, state, record, test)
     write_scores(workdir, new)
-    picture = sample_rows(config, gan, state, data.first_examples(config, test, config.pictures))
+    picture = sample_rows(config, gan, state, data.some_examples(config, test, config.pictures))
     figures.write(workdir / "samples" / "final.png", picture)
     figures.write(workdir / "samples" / "losses.png", figures.loss_curves(logs.read_metrics(workdir)))
     return (

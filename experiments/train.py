@@ -91,7 +91,7 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
         if found is None:
             log.text("config", json.dumps(config.to_dict(), indent=2))
             log.graph(graph.tensorboard(gan))
-        examples = data.first_examples(config, splits["test"], config.pictures)
+        examples = data.some_examples(config, splits["test"], config.pictures)
         start = 0
         for index, phase in enumerate(gan.phases):
             end = start + config.phases[phase].steps

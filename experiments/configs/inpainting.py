@@ -19,9 +19,9 @@ def get_config(presets: str = "") -> ConfigDict:
     config.batch_size = 128  # examples of one slice, over all devices
     config.accumulate = 1  # micro-batches of one device's share
     config.steps_per_dispatch = 1  # train steps in one compiled program
-    config.log_every = 10  # steps
-    config.sample_every = 200  # steps
-    config.checkpoint_every = 200  # steps
+    config.log_every = 10  # steps, as are these:
+    config.sample_every = 0
+    config.checkpoint_every = 0
     config.keep_checkpoints = 3  # the newest ones
     config.pictures = 12  # in each figure
 
@@ -48,27 +48,28 @@ def get_config(presets: str = "") -> ConfigDict:
             "real_label": 1.0,  # 0.9: one-sided label smoothing, arXiv 1606.03498, section 3.4
             "paste": True,  # known pixels over the generator's
             "unpaired": False,
-            "average_decay": 0.99,  # of the generator that restores, each step
+            "average_decay": 0.0,  # of the generator that restores, each step
         }
     )
     config.coefficients = ConfigDict({"adversarial": 0.3, "reconstruction": 1.0})
     config.optimizers = ConfigDict({"adversarial": {}})
     config.optimizers.adversarial.generator = optimizers.default(
-        3e-3, b2=0.99, schedule="cosine", warmup=60, final_fraction=0.01, clip_norm=1.0
+        3e-3, b2=0.99, schedule="cosine", final_fraction=0.01, clip_norm=1.0
     )
     config.optimizers.adversarial.discriminator = optimizers.default(2e-4, b1=0.5)
-    config.phases = ConfigDict({"adversarial": {"steps": 600}})
+    config.phases = ConfigDict({"adversarial": {"steps": 0}})
     config.judge = ConfigDict(
         {
-            "epochs": 20,
+            "epochs": 0,
             "batch_size": 128,
             "learning_rate": 1e-3,
-            "cosine": True,  # whether the learning rate falls to 0
-            "shift": 1,  # pixels of random translation
-            "validation": 0.1,  # of the training split
+            "cosine": False,  # whether the learning rate falls to 0
+            "shift": 0,  # pixels of random translation
+            "validation": 0.0,  # of the training split
             "seed": 0,
         }
     )
+    digits5k(config)
 
     for preset in filter(None, presets.split(",")):
         if preset not in PRESETS:
@@ -89,26 +90,36 @@ def document(config: ConfigDict) -> None:
     config.data.per_picture = ("images.mask_square",)
     config.optimizers.adversarial.generator = optimizers.default(2e-4, b1=0.5, eps=1e-7)
     config.optimizers.adversarial.discriminator = optimizers.default(4e-4, b1=0.5, eps=1e-7)
+    _set_length(config)
 
 
 def digits5k(config: ConfigDict) -> None:
     config.data.name = "digits5k"
+    config.judge.update(epochs=20, cosine=True, shift=1, validation=0.1)  # what few digits need
+    _set_length(config)
 
 
 def mnist(config: ConfigDict) -> None:
     config.data.name = "mnist"
-    _sixty_thousand(config)
+    config.judge.update(epochs=3, cosine=False, shift=0, validation=0.2)  # the document's
+    _set_length(config)
 
 
 def fashion(config: ConfigDict) -> None:
+    mnist(config)
     config.data.name = "fashion_mnist"
-    _sixty_thousand(config)
 
 
-def _sixty_thousand(config: ConfigDict) -> None:
-    config.phases.adversarial.steps = epochs(5, 60_000, config.batch_size)
-    config.judge.update(epochs=3, cosine=False, shift=0, validation=0.2)  # the document's
-    config.checkpoint_every = config.sample_every = 500
+def _set_length(config: ConfigDict) -> None:
+    small = config.data.name == "digits5k"
+    if config.model.generator == "DocumentGenerator":
+        steps = epochs(5, 4_000 if small else 60_000, config.batch_size)
+    else:
+        steps = 600 if small else 4_000  # 19 and 8.5 passes
+        config.optimizers.adversarial.generator.warmup = steps // 20
+        config.model.average_decay = 0.99 if small else 0.998
+    config.phases.adversarial.steps = steps
+    config.sample_every = config.checkpoint_every = 200 if small else 500
 
 
 def tiny(config: ConfigDict) -> None:
