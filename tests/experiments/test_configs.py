@@ -1,0 +1,68 @@
+"""Every config trains, goes on, samples and scores in its tiny form; new ones are found by themselves."""
+
+import importlib
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import experiments
+from experiments import data, runs, train
+
+CONFIGS = sorted(path.stem for path in (Path(experiments.__file__).parent / "configs").glob("[!_]*.py"))
+
+
+def get_config(name):
+    return importlib.import_module(f"experiments.configs.{name}").get_config("tiny")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_tiny_run_from_end_to_end(name, tmp_path, capsys):
+    config, workdir = get_config(name), tmp_path / "run"
+    table = train.train(config, workdir)
+    total = sum(phase.steps for phase in config.phases.values())
+    records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == list(range(1, total + 1))
+    assert {"seconds", "steps_per_second"} < set(records[0])
+    for player in runs.build(config).phases and config.optimizers[next(iter(config.phases))]:
+        assert {f"{player}/gradient_norm", f"{player}/update_norm"} < set(records[0])
+    assert len(list((workdir / "samples").glob("*.png"))) >= 2
+
+    # Starting again finds nothing left to train, and says the same.
+    capsys.readouterr()
+    assert train.train(get_config(name), workdir) == table
+    assert f"Going on from step {total}" in capsys.readouterr().out
+    assert len((workdir / "metrics.jsonl").read_text().splitlines()) == total
+
+    # The finished run is there for other programs.
+    gan, state = experiments.load(workdir)
+    assert int(state.step) == total
+    examples = data.some_examples(config, data.read(config)["test"], 3)
+    inputs = {name: examples[name] for name in gan.inputs(3)}
+    for images in gan.sample(state, inputs, jax.random.key(0)).values():
+        assert images.shape[0] == 3
+        assert np.isfinite(images).all()
+        assert np.abs(images).max() <= 1
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_variants_of_the_step_train_as_well(name, tmp_path):
+    config = get_config(name)
+    config.accumulate = 2
+    config.steps_per_dispatch = config.log_every = 3
+    config.data.loader = "memory"
+    train.train(config, tmp_path / "run")
+    total = sum(phase.steps for phase in config.phases.values())
+    records = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(record)["step"] for record in records] == list(range(3, total + 1, 3))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_config_lists_its_presets(name):
+    module = importlib.import_module(f"experiments.configs.{name}")
+    assert {"document", "tiny"} <= set(module.PRESETS)
+    for preset in module.PRESETS:
+        assert module.get_config(preset).family
+    assert f"experiments/configs/{name}.py" in module.__doc__
