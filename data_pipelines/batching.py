@@ -11,6 +11,7 @@ written with operators only, since the same lines run on numpy arrays (`loader='
 tf.data's graph (`loader='tf.data'`), where they give the same bits.
 """
 
+import atexit
 import functools
 import itertools
 from collections import deque
@@ -245,7 +246,15 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
     options.threading.private_threadpool_size = 2
     dataset = tf.data.Dataset.range(len(items)) if isinstance(items, range) else tf.data.Dataset.counter()
     dataset = dataset.map(make, num_parallel_calls=2, deterministic=True).prefetch(_AHEAD)
-    yield from dataset.with_options(options).as_numpy_iterator()
+    running = [dataset.with_options(options).as_numpy_iterator()]
+    # Stopped before the interpreter is, since its threads inside `read` would wait for it for ever.
+    atexit.register(running.clear)
+    try:
+        for _ in items:
+            yield next(running[0])
+    finally:
+        running.clear()
+        atexit.unregister(running.clear)
 
 
 def _apply(maps, examples, draws, cast) -> Examples:

@@ -1,5 +1,7 @@
 import gc
 import itertools
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -228,3 +230,21 @@ def test_faults_in_the_thread_reach_the_consumer():
     assert not loader_threads()
     with pytest.raises(DataError, match="leaves pictures"):
         next(train([images.mask_square(size=28)], loader="tf.data"))
+
+
+def test_a_program_ends_though_its_batches_were_left_open():
+    # Slow reading, so that TensorFlow's threads are surely within Python's code when the program ends.
+    program = """
+import time
+import numpy as np
+from data_pipelines import batching
+class Slow:
+    def __len__(self):
+        return 4
+    def __getitem__(self, rows):
+        time.sleep(0.05)
+        return np.zeros(len(rows))
+batches = batching.train_batches({"x": Slow()}, [], 2, 0)
+next(batches)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
