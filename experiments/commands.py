@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,10 +63,12 @@ def _parse(argv: Sequence[str]) -> list[str]:
     # A config file runs while the flags are parsed, so whatever it rejects arrives here too.
     try:
         rest = flags.FLAGS(sys.argv)
+        if flags.FLAGS.get_flag_value("config", None) is not None:
+            fields_of(flags.FLAGS.config)  # a file that could not be read shows itself at the first look
         for argument in emptied:
             _empty(flags.FLAGS.config, argument.removeprefix("--config.").removesuffix("=None"))
     except AttributeError as error:
-        fail(_unknown_field(str(error).strip("\"'")))
+        fail(_unknown_field(error))
     except (flags.Error, UsageError, ValueError, TypeError, KeyError, OSError) as error:
         fail(str(error.args[0]).strip().splitlines()[-1])
     if len(rest) > 1:
@@ -82,7 +85,8 @@ def _empty(config: ConfigDict, path: str) -> None:
     config[name] = None
 
 
-def _unknown_field(name: str) -> str:
+def _unknown_field(error: AttributeError) -> str:
+    name = next(iter(re.findall(r"\w+", str(error))), "")
     config = flags.FLAGS["config"].value
     fields = [] if config is None else [field.rsplit(".", 1)[-1] for field in fields_of(config)]
     close = difflib.get_close_matches(name, fields, 1)

@@ -34,6 +34,14 @@ def maps(config: ConfigDict, names: tuple[str, ...]) -> list:
     return found
 
 
+def example_batch(config: ConfigDict, count: int) -> Arrays:
+    """A training batch of `count` black pictures, for its shapes alone; no data set is read."""
+    fields = {"image": np.zeros((1, *config.model.image_shape), np.uint8), "label": np.zeros(1, np.int64)}
+    arrays = {name: fields[name] for name in config.data.fields}
+    batch = next(batching.train_batches(arrays, maps(config, config.data.maps), count, seed=0, loader="memory"))
+    return {name: leaf[0] for name, leaf in batch.items()}
+
+
 def train_batches(config: ConfigDict, arrays: Arrays, *, phase: int, start: int, slices: int) -> Iterator[Arrays]:
     """Endless training batches, [devices, steps, ...] as `data_parallel` wants them, from a phase's step `start` on."""
     steps = config.steps_per_dispatch

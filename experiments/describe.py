@@ -6,10 +6,9 @@ python -m experiments.describe --config=experiments/configs/inpainting.py [--jso
 import json
 
 import jax
-import jax.numpy as jnp
 from absl import flags
 
-from experiments import graph, runs
+from experiments import data, graph, runs
 from experiments.commands import define_config, start
 
 CONFIG = define_config()
@@ -18,10 +17,7 @@ JSON = flags.DEFINE_bool("json", False, "Print {player: {'trainable': n, 'other'
 
 def step_cost(config, gan, phase: str) -> tuple[float, float]:
     """Floating-point operations and bytes moved by one train step, as XLA estimates them for this platform."""
-    count = config.batch_size * gan.phases[phase].slices
-    inputs = gan.inputs(count)
-    picture = next(iter(inputs.values()))
-    batch = {**inputs, "image": picture, "label": jax.ShapeDtypeStruct((count,), jnp.int32)}
+    batch = data.example_batch(config, config.batch_size * gan.phases[phase].slices)
     state = jax.eval_shape(lambda: gan.phases[phase].enter(runs.initial(config, gan)))
     compiled = jax.jit(gan.phases[phase].step).lower(state, batch, jax.random.key(0)).compile()
     cost = compiled.cost_analysis()

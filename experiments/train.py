@@ -109,7 +109,8 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
 
 
 def check(config: ConfigDict) -> None:
-    """Refuses, before any work, lengths and cadences that do not fit together."""
+    """Refuses, before any work, lengths and cadences that do not fit together, and maps that do not exist."""
+    data.maps(config, config.data.maps + config.data.evaluation_maps)
     devices = jax.device_count()
     if config.batch_size % (devices * config.accumulate):
         raise UsageError(

@@ -21,7 +21,7 @@ def events(workdir):
 
 def gan():
     optimizers = {"generator": optax.adam(1e-3), "discriminator": optax.adam(1e-3)}
-    return inpainting.make({"adversarial": optimizers}, generator="DocumentGenerator", average_decay=None)
+    return inpainting.make({"adversarial": optimizers}, generator="DocumentGenerator", discriminator="Discriminator")
 
 
 def test_tensorboard_shows_scalars_pictures_text_and_the_networks(tmp_path):
