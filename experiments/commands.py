@@ -1,6 +1,5 @@
 """What the commands share: flags that are read strictly, and mistakes told in one message with exit status 2."""
 
-import difflib
 import os
 import re
 import sys
@@ -63,7 +62,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
     # A config file runs while the flags are parsed, so whatever it rejects arrives here too.
     try:
         rest = flags.FLAGS(sys.argv)
-        if flags.FLAGS.get_flag_value("config", None) is not None:
+        if "config" in flags.FLAGS and flags.FLAGS.config is not None:
             fields_of(flags.FLAGS.config)  # a file that could not be read shows itself at the first look
         for argument in emptied:
             _empty(flags.FLAGS.config, argument.removeprefix("--config.").removesuffix("=None"))
@@ -87,10 +86,8 @@ def _empty(config: ConfigDict, path: str) -> None:
 
 def _unknown_field(error: AttributeError) -> str:
     name = next(iter(re.findall(r"\w+", str(error))), "")
-    config = flags.FLAGS["config"].value
-    fields = [] if config is None else [field.rsplit(".", 1)[-1] for field in fields_of(config)]
-    close = difflib.get_close_matches(name, fields, 1)
-    return f"The config has no field {name!r}" + (f"; did you mean {close[0]!r}?" if close else ".")
+    close = re.search(r'Did you mean .*?"(\w+)', str(error))
+    return f"The config has no field {name!r}" + (f"; did you mean {close[1]!r}?" if close else ".")
 
 
 def fields_of(config: ConfigDict, prefix: str = "") -> dict[str, object]:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,11 @@ from tqdm import tqdm
 
 class Diverged(Exception):
     """A metric or a parameter is not finite."""
+
+
+def progress_bar(*iterable, **settings) -> tqdm:
+    """A tqdm bar over steps; drawn rarely where it is not on a terminal, for there each drawing is a line."""
+    return tqdm(*iterable, unit="step", mininterval=0.5 if sys.stderr.isatty() else 15, dynamic_ncols=True, **settings)
 
 
 def read_metrics(workdir: Path) -> list[dict]:
@@ -48,9 +54,7 @@ class Logs:
         self._every = every
         self._file = open(workdir / "metrics.jsonl", "a")  # noqa: SIM115 (closed in __exit__)
         self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None)
-        # Without a terminal a bar is a line each time: fewer of them.
-        self._bar = tqdm(total=steps, initial=step, desc="training", unit="step", dynamic_ncols=True)
-        self._bar.mininterval = 0.5 if self._bar.fp.isatty() else 15
+        self._bar = progress_bar(total=steps, initial=step, desc="training")
         self._start = self._last_time = time.monotonic()
         self._last_step = step
 

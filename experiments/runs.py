@@ -5,7 +5,6 @@ import importlib.util
 import inspect
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -129,7 +128,7 @@ def read_workdir(workdir: Path) -> tuple[ConfigDict, dict[str, dict[str, str]]]:
 
 
 def claim_workdir(workdir: Path, config: ConfigDict) -> None:
-    """Makes a new run's workdir, or makes sure that the folder is this run's own, before any work is done.
+    """Makes sure, before any work is done, that the folder is this run's own or can become it; writes nothing.
 
     Raises:
       UsageError: if the folder cannot be written, holds something else, or belongs to a run with another config.
@@ -144,20 +143,19 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
             )
     elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise UsageError(f"{workdir} exists and is no run's workdir; choose a new or an empty folder.")
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=workdir).close()
-    except OSError as error:
-        raise UsageError(f"The workdir cannot be written: {error}.") from error
+    existing = next(folder for folder in (workdir, *workdir.absolute().parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"The workdir {workdir} cannot be written: {existing} is no folder that you may write into.")
 
 
 def record_run(workdir: Path, config: ConfigDict, frozen: Mapping[str, Mapping[str, str]]) -> None:
-    """Writes a new run's config.json; for an old run, makes sure that its frozen networks are still the same.
+    """Makes a new run's workdir with its config.json; for an old run, makes sure that its judges are still the same.
 
     Raises:
       UsageError: if they are not.
     """
     if not (workdir / "config.json").exists():
+        workdir.mkdir(parents=True, exist_ok=True)
         write_json(workdir / "config.json", {"config": config.to_dict(), "frozen": frozen})
         return
     digests = [

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from data_pipelines import batching, images
 from experiments.checkpoints import file_digest
 from experiments.commands import UsageError, cache_folder
+from experiments.logs import progress_bar
 from gans.frozen import digits
 
 RECIPE_VERSION = 1  # raised whenever the code below would train other weights from the same recipe
@@ -67,7 +67,13 @@ def judge(recipe: ConfigDict, train: Mapping[str, np.ndarray]) -> tuple[Any, dic
         identity.update(np.ascontiguousarray(train[name]).tobytes())
     path = cache_folder() / "judges" / f"{identity.hexdigest()[:32]}.npz"
     if not path.is_file():
-        save(path, _train_judge(recipe, train))
+        variables = _train_judge(recipe, train)
+        try:
+            save(path, variables)
+        except OSError as error:
+            raise UsageError(
+                f"The judge cannot be kept ({error}); let XDG_CACHE_HOME name a writable folder."
+            ) from error
     return read(path), {"path": str(path), "sha256": file_digest(path)}
 
 
@@ -96,7 +102,7 @@ def _train_judge(recipe, train):
     opt_state = optimizer.init(params)
     maps = [images.scale, images.shift(recipe.shift)] if recipe.shift else [images.scale]
     batches = batching.train_batches(fit, maps, recipe.batch_size, recipe.seed, loader="memory")
-    for index in tqdm(range(steps), desc="training the judge", mininterval=1):
+    for index in progress_bar(range(steps), desc="training the judge"):
         batch = jax.tree.map(lambda leaf: leaf[0], next(batches))
         params, opt_state = step(params, opt_state, batch, jax.random.fold_in(key, index))
     batches.close()
