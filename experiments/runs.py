@@ -70,16 +70,6 @@ def sample_key(config: ConfigDict) -> jax.Array:
     return jax.random.split(jax.random.key(config.seed), 3)[2]
 
 
-def phase_at(config: ConfigDict, gan: Gan, step: int) -> tuple[str, int]:
-    """The phase that a run is in after `step` steps, the finished one at a border, and the step it started at."""
-    start = 0
-    for name in gan.phases:
-        if step <= start + config.phases[name].steps:
-            return name, start
-        start += config.phases[name].steps
-    raise UsageError(f"A checkpoint at step {step} lies beyond the config's {start} steps.")
-
-
 def restore(
     workdir: Path, config: ConfigDict, gan: Gan, tell: Callable[[str], None] = print
 ) -> tuple[int, State] | None:

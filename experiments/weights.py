@@ -81,7 +81,7 @@ def _train_judge(recipe, train):
     held_out = int(len(train["label"]) * recipe.validation)
     order = batching.order(len(train["label"]), 0, len(train["label"]), recipe.seed)
     fit, validation = (
-        {name: train[name][rows] for name in ("image", "label")} for rows in np.split(order, [-held_out])
+        {name: train[name][rows] for name in ("image", "label")} for rows in np.split(order, [len(order) - held_out])
     )
     model = digits.DigitClassifier(classes=int(train["label"].max()) + 1)
     steps = recipe.epochs * len(fit["label"]) // recipe.batch_size
@@ -107,7 +107,8 @@ def _train_judge(recipe, train):
         params, opt_state = step(params, opt_state, batch, jax.random.fold_in(key, index))
     batches.close()
     variables = {"params": params}
-    print(f"The judge is right on {100 * _accuracy(variables, validation):.2f}% of {held_out} held-out pictures.")
+    if held_out:
+        print(f"The judge is right on {100 * _accuracy(variables, validation):.2f}% of {held_out} held-out pictures.")
     return variables
 
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gans.core import GradFn, State, Step, count, cut, plain, scan, with_positions
+from gans.core import GradFn, State, Step, cut, plain, scan
+from gans.draws import count, with_positions
 
 
 def accumulate(times: int, grad: GradFn = plain) -> GradFn:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gans import core, losses
+from gans import core, draws, losses
 from gans.core import Gan, Phase
 from gans.frozen import digits
 from gans.inpainting import networks
@@ -72,7 +72,7 @@ def make(
         restored = finish(generator.apply(core.variables(state.players["generator"]), masked), masked)
         mixed = jnp.concatenate([batch["image"], restored])
         player = state.players["discriminator"].replace(params=moving["discriminator"])
-        (logits, _), stats = core.apply_training(discriminator, player, mixed, core.share_key(key, batch))
+        (logits, _), stats = core.apply_training(discriminator, player, mixed, draws.share_key(key, batch))
         real, fake = jnp.split(logits, 2)
         value = pair.discriminator(real, fake, real_label=real_label).mean() / 2
         metrics = {
@@ -84,7 +84,7 @@ def make(
     def generator_loss(moving, state, batch, key):
         """The discriminator stands still in training mode: its dropout stays on, as in Keras' combined model."""
         masked = batch["masked"]
-        keys = jax.random.split(core.share_key(key, batch), 3)
+        keys = jax.random.split(draws.share_key(key, batch), 3)
         player = state.players["generator"].replace(params=moving["generator"])
         generated, stats = core.apply_training(generator, player, masked, keys[0])
         terms = {}

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gans import core
+from gans import core, draws
 
 OPTIMIZERS = {"generator": optax.adam(0.01), "discriminator": optax.sgd(0.1, momentum=0.9)}
 
@@ -18,7 +18,7 @@ def logits(params, examples):
 
 
 def discriminator_loss(moving, state, batch, key):
-    fakes = generate(state.players["generator"].params, core.draw_latents(key, batch, 3))
+    fakes = generate(state.players["generator"].params, draws.draw_latents(key, batch, 3))
     real = logits(moving["discriminator"], batch["x"])
     fake = logits(moving["discriminator"], fakes)
     value = (jax.nn.softplus(-real) + jax.nn.softplus(fake)).mean()
@@ -26,7 +26,7 @@ def discriminator_loss(moving, state, batch, key):
 
 
 def generator_loss(moving, state, batch, key):
-    fakes = generate(moving["generator"], core.draw_latents(key, batch, 3))
+    fakes = generate(moving["generator"], draws.draw_latents(key, batch, 3))
     fake = logits(state.players["discriminator"].params, fakes)
     return jax.nn.softplus(-fake).mean(), ({}, {})
 

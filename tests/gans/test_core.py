@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from gans import core
+from gans import core, draws
 from tests.gans import game
 
 KEY = jax.random.key(3)
@@ -156,11 +156,11 @@ def test_moving_averages_follow_their_definition():
 
 
 def test_latents_depend_on_the_position_in_the_global_batch():
-    whole = core.draw_latents(KEY, {"x": jnp.zeros((8, 1))}, 6)
-    second = core.draw_latents(KEY, core.with_positions({"x": jnp.zeros((4, 1))}, start=4), 6)
+    whole = draws.draw_latents(KEY, {"x": jnp.zeros((8, 1))}, 6)
+    second = draws.draw_latents(KEY, draws.with_positions({"x": jnp.zeros((4, 1))}, start=4), 6)
     assert_equal(whole[4:], second)
     given = jnp.ones((8, 6))
-    assert core.draw_latents(KEY, {"x": jnp.zeros((8, 1)), "latent": given}, 6) is given
+    assert draws.draw_latents(KEY, {"x": jnp.zeros((8, 1)), "latent": given}, 6) is given
 
 
 def test_a_coefficient_of_none_is_left_out():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gans import core, parallel
+from gans import core, draws, parallel
 from tests.gans import game
 
 KEY = jax.random.key(3)
@@ -87,7 +87,7 @@ def test_shard_map_equals_one_device(one_device):
 
 def coupled_loss(moving, state, batch, key):
     """Feature matching: a loss of batch means, which couples examples."""
-    fakes = game.generate(moving["generator"], core.draw_latents(key, batch, 3))
+    fakes = game.generate(moving["generator"], draws.draw_latents(key, batch, 3))
     return jnp.square(fakes.mean(0) - batch["x"].mean(0)).sum(), ({}, {})
 
 
@@ -105,13 +105,13 @@ def test_for_coupled_losses_devices_equal_micro_batches():
 def test_dropout_differs_between_devices_and_micro_batches():
     def masks(grad, batch):
         def loss(moving, state, batch, key):
-            drawn = jax.random.uniform(core.share_key(key, batch))
+            drawn = jax.random.uniform(draws.share_key(key, batch))
             return moving["generator"]["bias"].sum() * 0 + drawn, ({}, {})
 
         return grad(loss)({"generator": game.state().players["generator"].params}, None, batch, KEY)[0][0]
 
-    first = core.with_positions({"x": jnp.zeros((6, 5))})
-    second = core.with_positions({"x": jnp.zeros((6, 5))}, 6)
+    first = draws.with_positions({"x": jnp.zeros((6, 5))})
+    second = draws.with_positions({"x": jnp.zeros((6, 5))}, 6)
     whole = {"x": jnp.zeros((12, 5))}
     mean = (masks(core.plain, first) + masks(core.plain, second)) / 2
     assert masks(core.plain, first) != masks(core.plain, second)
