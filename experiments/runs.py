@@ -50,14 +50,21 @@ def build(config: ConfigDict, axis: str | None = AXIS) -> Gan:
 
 
 def initial(config: ConfigDict, gan: Gan, frozen: Any = None) -> State:
-    """A new run's state, before any phase was entered; a function of the config's seed and the networks alone."""
+    """A new run's state, before any phase was entered; a function of the config's seed and the networks alone.
+
+    Raises:
+      UsageError: for coefficients or shapes that the family refuses.
+    """
     key = jax.random.split(jax.random.key(config.seed), 3)[0]
 
     def init():
         zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), gan.inputs(2))
         return gan.init(key, zeros, None, config.coefficients.to_dict())
 
-    return jax.jit(init)().replace(frozen=frozen)
+    try:
+        return jax.jit(init)().replace(frozen=frozen)
+    except ValueError as error:
+        raise UsageError(error) from error
 
 
 def run_key(config: ConfigDict) -> jax.Array:

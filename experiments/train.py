@@ -63,6 +63,7 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
     """
     check(config)
     gan = runs.build(config)
+    jax.eval_shape(lambda: runs.initial(config, gan))  # refuses what does not fit, at no cost
     runs.claim_workdir(workdir, config)
 
     # Read the data, and what judges.

@@ -100,6 +100,10 @@ def make(
         return value, ({"generator": stats}, {f"generator/{name}": term for name, term in terms.items()})
 
     def init(key, batch, frozen=None, coefficients=COEFFICIENTS):
+        if coefficients.keys() - COEFFICIENTS.keys() or not any(v is not None for v in coefficients.values()):
+            raise ValueError(
+                f"coefficients {dict(coefficients)}: give a weight to one or both of {sorted(COEFFICIENTS)}."
+            )
         players = {}
         for index, (name, module) in enumerate({"generator": generator, "discriminator": discriminator}.items()):
             variables = module.init(jax.random.fold_in(key, index), batch["masked"])

@@ -39,6 +39,10 @@ def assert_refused(finished, *words):
         ([TINY, "--config.batch_size=many"], ["batch_size", "many"]),
         ([TINY, "--config.model.generator=None1"], ["no network 'None1'"]),
         ([TINY, "--config.log_every=0"], ["log_every=0"]),
+        (
+            [TINY, "--config.coefficients.adversarial=None", "--config.coefficients.reconstruction=None"],
+            ["adversarial", "reconstruction", "weight"],
+        ),
         ([TINY, "--config.steps_per_dispatch=4"], ["multiple of", "steps_per_dispatch=4"]),
         ([TINY, "--config.optimizers.adversarial.generator.name=sdg"], ["no optimizer 'sdg'"]),
         ([TINY, "--config.data.name=mnits"], ["mnits", "mnist"]),

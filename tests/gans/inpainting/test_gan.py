@@ -91,6 +91,34 @@ def test_a_term_without_a_coefficient_is_gone():
         assert f"generator/{gone}" not in metrics
 
 
+@pytest.mark.parametrize("coefficients", [{}, {"adversarial": None}, {"adversarial": 1.0, "perceptual": 1.0}])
+def test_coefficients_that_mean_nothing_are_refused(coefficients):
+    with pytest.raises(ValueError, match=r"one or both of \['adversarial', 'reconstruction'\]"):
+        make().init(KEY, batch_of(4), None, coefficients)
+
+
+def test_one_step_of_the_default_gives_these_numbers():
+    """If you did not mean to change what a step computes, these numbers must stay."""
+    gan = inpainting.make(OPTIMIZERS, image_shape=SMALL)
+    batch = batch_of(8)
+    _, metrics = jax.jit(gan.phases["adversarial"].step)(entered(gan, batch), batch, KEY)
+    golden = {
+        "discriminator/accuracy_fake": 0.25,
+        "discriminator/accuracy_real": 0.625,
+        "discriminator/gradient_norm": 0.5607852,
+        "discriminator/loss": 0.7091469,
+        "discriminator/update_norm": 0.08636042,
+        "generator/adversarial": 0.6211998,
+        "generator/gradient_norm": 1.73578,
+        "generator/loss": 0.9502779,
+        "generator/reconstruction": 0.7639179,
+        "generator/update_norm": 0.1209397,
+    }
+    assert metrics.keys() == golden.keys()
+    for name, value in golden.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-4, err_msg=name)
+
+
 def test_hole_cross_entropy_counts_the_hole_and_a_little_of_the_dark():
     batch = batch_of(4)
     image = jnp.where((batch["image"] < 0) & (batch["mask"] == 0), -1.0, batch["image"])
