@@ -6,6 +6,7 @@ import pytest
 
 from gans import core, draws
 from tests.gans import game
+from tests.gans.golden import assert_golden
 
 KEY = jax.random.key(3)
 
@@ -188,6 +189,4 @@ def test_one_step_gives_these_numbers():
         "generator/loss": 0.4744879,
         "generator/update_norm": 0.04472088,
     }
-    assert metrics.keys() == golden.keys()
-    for name, value in golden.items():
-        np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
+    assert_golden(metrics, golden, 1e-5)

@@ -8,6 +8,7 @@ import pytest
 from gans import core, inpainting, parallel
 from gans.frozen import digits
 from gans.inpainting.gan import hole_cross_entropy
+from tests.gans.golden import assert_golden
 
 KEY = jax.random.key(0)
 OPTIMIZERS = {"adversarial": {"generator": optax.adam(2e-4, b1=0.5), "discriminator": optax.adam(4e-4, b1=0.5)}}
@@ -114,9 +115,7 @@ def test_one_step_of_the_default_gives_these_numbers():
         "generator/reconstruction": 0.7639179,
         "generator/update_norm": 0.1209397,
     }
-    assert metrics.keys() == golden.keys()
-    for name, value in golden.items():
-        np.testing.assert_allclose(metrics[name], value, rtol=1e-4, err_msg=name)
+    assert_golden(metrics, golden, 1e-4)
 
 
 def test_hole_cross_entropy_counts_the_hole_and_a_little_of_the_dark():
