@@ -24,11 +24,10 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gans"
 
 
-def define_config(required: bool = True) -> flags.FlagHolder:
+def define_config() -> flags.FlagHolder:
     """Defines --config=FILE[:PRESET,...] and, through it, --config.FIELD=VALUE; None as a value empties a field."""
     config = config_flags.DEFINE_config_file("config", None, "Config file, with presets behind a colon.")
-    if required:
-        flags.mark_flag_as_required("config")
+    flags.mark_flag_as_required("config")
     return config
 
 

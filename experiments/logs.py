@@ -109,7 +109,3 @@ class Logs:
     def graph(self, graph: GraphDef) -> None:
         """Shows a graph in TensorBoard's GRAPHS tab."""
         self._board.file_writer.add_event(Event(graph_def=graph.SerializeToString()))
-
-    def say(self, message: str) -> None:
-        """Prints a line without tearing the progress bar."""
-        self._bar.write(message)
