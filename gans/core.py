@@ -136,9 +136,10 @@ def best_variables(player: Player) -> dict[str, Any]:
     return {"params": chosen["params"], **chosen["stats"]}
 
 
-def apply_training(module, player: Player, inputs, key: jax.Array) -> tuple[Any, dict[str, Any]]:
-    """A player's Flax network in training mode, module(inputs, True): (outputs, new stats); `key` is for dropout."""
-    return module.apply(variables(player), inputs, True, mutable=list(player.stats), rngs={"dropout": key})
+def apply_training(module, player: Player, inputs, key: jax.Array, **conditions) -> tuple[Any, dict[str, Any]]:
+    """A player's Flax network in training mode, module(inputs, True, ...): (outputs, new stats); `key` is for dropout."""
+    changing = list(player.stats)
+    return module.apply(variables(player), inputs, True, mutable=changing, rngs={"dropout": key}, **conditions)
 
 
 def plain(loss: Loss) -> Callable:
@@ -152,6 +153,7 @@ def turn(
     optimizers: Mapping[str, optax.GradientTransformation],
     grad: GradFn = plain,
     when: Callable[[State, Metrics], jax.Array] | None = None,
+    label: str = "",
 ) -> Step:
     """A step in which the players `names` descend one loss together while all others stand still.
 
@@ -162,6 +164,7 @@ def turn(
       grad: how the gradient is taken: `plain`, or `accumulate` and `mean_over` of `gans.parallel`.
       when: (state, metrics of this turn) -> bool []; where False, params, stats, opt_state and updates stay as they
         were.
+      label: tells this turn from the player's others in the same step: `<name>_<label>` then stands in its metrics.
 
     Returns:
       A Step; its metrics are those of the loss, `<names>/loss`, and for each player `<name>/gradient_norm` and
@@ -171,6 +174,7 @@ def turn(
       ValueError: while tracing, if the loss returned stats for a player that stands still, or a metric's name twice.
     """
     names = (names,) if isinstance(names, str) else tuple(names)
+    suffix = label and f"_{label}"
 
     def step(state, batch, key):
         moving = {name: state.players[name].params for name in names}
@@ -179,17 +183,17 @@ def turn(
             raise ValueError(
                 f"The loss of the turn of {names} returned stats of {sorted(standing)}, which stand still."
             )
-        metrics = _merged({"+".join(names) + "/loss": value}, metrics)
+        metrics = _merged({"+".join(names) + f"{suffix}/loss": value}, metrics)
         players = dict(state.players)
         for name in names:
             players[name], norms = _moved(players[name], gradients[name], stats.get(name), optimizers[name])
-            metrics = _merged(metrics, {f"{name}/{key}": norm for key, norm in norms.items()})
+            metrics = _merged(metrics, {f"{name}{suffix}/{norm}": value for norm, value in norms.items()})
         if when is not None:
             move = when(state, metrics)
             for name in names:
                 choose = functools.partial(jnp.where, move)
                 players[name] = jax.tree.map(choose, players[name], state.players[name])
-                metrics = _merged(metrics, {f"{name}/moved": move.astype(jnp.float32)})
+                metrics = _merged(metrics, {f"{name}{suffix}/moved": move.astype(jnp.float32)})
         return state.replace(players=players), metrics
 
     return step
