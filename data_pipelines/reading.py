@@ -21,7 +21,7 @@ def load(name: str, *, path: str = "", data_dir: str = "") -> dict[str, dict[str
     Args:
       name: 'digits5k', which needs neither network nor TensorFlow; any TFDS set with `image`, `label` and
         the splits train and test, pictures all of one size: 'mnist', 'fashion_mnist', 'cifar10', ...; or
-        'stacked_mnist' (128,000 and 10,000 pictures of three digits each, labels 0..999, see
+        'stacked_mnist' (128,000 and 26,000 pictures of three digits each, labels 0..999, see
         `stacked.stack`) and 'stacked_digits5k' (20,000 and 2,000), where each split stacks its own digits.
       path: if given, the user's own files instead, whatever the name: a folder with four idx files (see
         `idx.read_folder`), or an .npz file with train_image, train_label, test_image and test_label. The

@@ -19,8 +19,8 @@ class Sizes(NamedTuple):
     test: int
 
 
-# As many training pictures of MNIST as PacGAN takes.
-SETS = {"stacked_mnist": Sizes("mnist", 128_000, 10_000), "stacked_digits5k": Sizes("digits5k", 20_000, 2_000)}
+# As many pictures of MNIST as PacGAN takes to train with, and to judge.
+SETS = {"stacked_mnist": Sizes("mnist", 128_000, 26_000), "stacked_digits5k": Sizes("digits5k", 20_000, 2_000)}
 # Philox' key of each split.
 KEYS = {"train": 1000, "test": 1001}
 

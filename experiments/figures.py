@@ -18,6 +18,18 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.round((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
+def grid(images: np.ndarray) -> np.ndarray:
+    """Pictures [count, height, width, channels] in [-1, 1] side by side, near square: uint8 [height, width, 3]."""
+    count, height, width, channels = images.shape
+    columns = int(np.ceil(np.sqrt(count)))
+    lines = -(-count // columns)
+    filled = np.full((lines * columns, height, width, channels), -1, np.float32)
+    filled[:count] = images
+    whole = filled.reshape(lines, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    whole = to_uint8(whole.reshape(lines * height, columns * width, channels))
+    return np.broadcast_to(whole, (*whole.shape[:2], 3))
+
+
 def rows(
     pictures: Mapping[str, np.ndarray], captions: Mapping[str, Sequence], wrong: Mapping[str, Sequence]
 ) -> np.ndarray:

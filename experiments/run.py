@@ -12,6 +12,7 @@ from absl import flags
 
 from experiments import logs, train
 from experiments.commands import define_config, fail, start
+from experiments.sentinel import Collapsed
 
 CONFIG = define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.", required=True)
@@ -22,7 +23,7 @@ def main() -> int:
     workdir = Path(WORKDIR.value)
     try:
         print(train.train(CONFIG.value, workdir, INIT_FROM.value and Path(INIT_FROM.value)))
-    except logs.Diverged as error:
+    except (logs.Diverged, Collapsed) as error:
         fail(f"{error} The last good checkpoint is kept in {workdir / 'checkpoints'}.", status=1)
     except train.Interrupted as interrupted:
         print(f"{interrupted}; the same command goes on from here.", file=sys.stderr)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import data, figures, runs
+from experiments import data, figures, runs, scoring
 from experiments.commands import UsageError, start
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
@@ -20,24 +20,14 @@ SEED = flags.DEFINE_integer("seed", 0, "What latents are drawn from.")
 OUTPUT = flags.DEFINE_string("output", "samples.png", "A .png for a grid, or a folder for single pictures.")
 
 
-def grid(images: np.ndarray) -> np.ndarray:
-    """Pictures [count, height, width, channels] in [-1, 1] side by side, near square: uint8 [height, width, 3]."""
-    count, height, width, channels = images.shape
-    columns = int(np.ceil(np.sqrt(count)))
-    lines = -(-count // columns)
-    filled = np.full((lines * columns, height, width, channels), -1, np.float32)
-    filled[:count] = images
-    whole = filled.reshape(lines, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
-    whole = figures.to_uint8(whole.reshape(lines * height, columns * width, channels))
-    return np.broadcast_to(whole, (*whole.shape[:2], 3))
-
-
 def main() -> None:
     workdir, output = Path(WORKDIR.value), Path(OUTPUT.value)
     gan, state = runs.load(workdir)
     config, _ = runs.read_workdir(workdir)
-    inputs = dict.fromkeys(gan.inputs(1))
-    if conditions := inputs.keys() - {"latent"}:
+    if "latent" in gan.inputs(1):
+        inputs = scoring.numbered(gan, COUNT.value, config.model.classes)
+    else:
+        conditions = gan.inputs(1).keys()
         test = data.read(config)["test"]
         available = len(next(iter(test.values())))
         if COUNT.value > available:
@@ -47,13 +37,13 @@ def main() -> None:
     made = jax.jit(gan.sample)(state, inputs, jax.random.key(SEED.value))
     images = np.asarray(next(iter(made.values())))
     if output.suffix.lower() == ".png":
-        figures.write(output, grid(images))
+        figures.write(output, figures.grid(images))
         print(f"{len(images)} pictures in {output}")
         return
     if output.suffix or (output.exists() and not output.is_dir()):
         raise UsageError(f"--output={output} is neither a .png nor a folder.")
     for index, image in enumerate(images):
-        figures.write(output / f"{index:05d}.png", grid(image[None]))
+        figures.write(output / f"{index:05d}.png", figures.grid(image[None]))
     print(f"{len(images)} files in {output}")
 
 

@@ -137,7 +137,7 @@ def best_variables(player: Player) -> dict[str, Any]:
 
 
 def apply_training(module, player: Player, inputs, key: jax.Array, **conditions) -> tuple[Any, dict[str, Any]]:
-    """A player's Flax network in training mode, module(inputs, True, ...): (outputs, new stats); `key` is for dropout."""
+    """A player's Flax network in training mode, module(inputs, True): (outputs, new stats); `key` is for dropout."""
     changing = list(player.stats)
     return module.apply(variables(player), inputs, True, mutable=changing, rngs={"dropout": key}, **conditions)
 

@@ -51,8 +51,7 @@ class ConvTranspose(nn.Module):
     """Keras' Conv2DTranspose with stride 2 and "same" padding: sides are doubled.
 
     Written as one convolution that makes all four phases of the output, folded back with `depth_to_space`: on the CPU
-    XLA runs it several times faster than a transposed convolution. The kernel is [size, size, features, channels], as in
-    Keras.
+    XLA runs it several times faster than a transposed convolution. The kernel is [size, size, features, channels].
 
     Attributes:
       features: output channels.
@@ -84,8 +83,8 @@ class ConvTranspose(nn.Module):
 class MinibatchDiscrimination(nn.Module):
     """Features of the whole batch beside each example's own: Salimans et al. 2016, arXiv 1606.03498, section 3.2.
 
-    Features [batch, A] to [batch, A + B]: o_b(x_i) = sum over j != i of exp(-|| M_ib - M_jb ||_1), with M = f(x) T and T
-    of shape [A, B, C]. The batch is that of one device or micro-batch.
+    Features [batch, A] to [batch, A + B]: o_b(x_i) = sum over j != i of exp(-|| M_ib - M_jb ||_1), with M = f(x) T and
+    T of shape [A, B, C]. The batch is that of one device or micro-batch.
 
     Attributes:
       kernels: B.
@@ -108,8 +107,8 @@ class MinibatchDiscrimination(nn.Module):
 def normalise(x: jax.Array, norm: str, train: bool) -> jax.Array:
     """A normalisation layer by name, within a compact module: `batch` (as in Keras), `instance` or `none`.
 
-    Instance norm: Ulyanov et al. 2016, arXiv 1607.08022. Without spatial axes it has nothing to average over and is left
-    out.
+    Instance norm: Ulyanov et al. 2016, arXiv 1607.08022. Without spatial axes it has nothing to average over and is
+    left out.
 
     Raises:
       ValueError: for another name.

@@ -14,8 +14,8 @@ import optax
 class AdversarialLoss(NamedTuple):
     """The two sides of a game.
 
-    discriminator: (real_logits, fake_logits) -> [batch]; where `labelled`, also real_label=1 and fake_label=0, floats or
-                   arrays that broadcast, and None for the logits of a side leaves its term out.
+    discriminator: (real_logits, fake_logits) -> [batch]; where `labelled`, also real_label=1 and fake_label=0, one for
+                   all or [batch], and None for the logits of a side leaves its term out.
     generator:     (real_logits, fake_logits) -> [batch]
     labelled:      whether the discriminator aims at labels, which can be smoothed.
     boundary:      the logit above which it calls a picture real; None if only differences of logits mean something.

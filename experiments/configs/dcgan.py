@@ -39,6 +39,7 @@ def digits(config: ConfigDict) -> None:
 
 def document(config: ConfigDict) -> None:
     config.data.name = "images"  # the user's own, in config.data.path
+    config.judge = ConfigDict()  # nobody judges faces
     config.model.update(generator="DocumentGenerator", discriminator="DocumentDiscriminator", average_decay=None)
     config.model.update(image_shape=(64, 64, 3), passes="turns", inference_fakes=True)
     config.model.update(real_label=(0.8, 1.0), fake_label=(0.0, 0.2))

@@ -22,6 +22,7 @@ def get_config(presets: str = "") -> ConfigDict:
     config.log_every = 10  # steps, as are these:
     config.sample_every = 0
     config.checkpoint_every = 0
+    config.score_every = 0  # 0: at the end only
     config.keep_checkpoints = 3  # the newest ones
     config.pictures = 12  # in each figure
 

@@ -3,9 +3,9 @@ r"""The simple GAN of dense layers.
     python -m experiments.run --config=experiments/configs/vanilla.py --workdir=runs/vanilla
     python -m experiments.run --config=experiments/configs/vanilla.py:document,mnist --workdir=runs/document
 
-Presets, applied from left to right: `document` (500-500), `deep` (four dense layers each), the data `digits5k`, `mnist`,
-`fashion`, `conditional` (on class labels), the techniques `feature_matching`, `minibatch`, `spectral`, `wgan_gp`, and
-`tiny` (a test in seconds). None: the deep networks on digits5k.
+Presets, applied from left to right: `document` (500-500), `deep` (four dense layers each), the data `digits5k`,
+`mnist`, `fashion`, `conditional` (on class labels), the techniques `feature_matching`, `minibatch`, `spectral`,
+`wgan_gp`, and `tiny` (a test in seconds). None: the deep networks on digits5k.
 """
 
 from ml_collections import ConfigDict
@@ -37,6 +37,7 @@ def document(config: ConfigDict) -> None:
         config.optimizers.adversarial[player] = optimizers.default(1e-3, eps=1e-7)  # Keras' Adam
 
 
-PRESETS = {
-    name: preset for name, preset in _latent.SHARED.items() if name not in ("cifar10", "stacked")
-} | {"deep": deep, "document": document}
+PRESETS = {name: preset for name, preset in _latent.SHARED.items() if name not in ("cifar10", "stacked")} | {
+    "deep": deep,
+    "document": document,
+}

@@ -7,7 +7,6 @@ compares its last features with a vector for each class (projection, Miyato and 
 import functools
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from gans.dcgan.residual import ResidualDiscriminator, ResidualGenerator

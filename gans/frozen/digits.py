@@ -40,9 +40,7 @@ def verdicts(variables, images: jax.Array) -> jax.Array:
     return apply(variables, images)[0].argmax(-1).astype(jnp.int32)
 
 
-def compare(
-    variables, real: jax.Array, generated: jax.Array, label: jax.Array | None = None
-) -> dict[str, jax.Array]:
+def compare(variables, real: jax.Array, generated: jax.Array, label: jax.Array | None = None) -> dict[str, jax.Array]:
     """What the judge sees in real and in generated pictures [batch, height, width, channels], one row an example.
 
     Returns:

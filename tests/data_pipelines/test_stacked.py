@@ -80,7 +80,7 @@ def test_digits_of_ones_own(tmp_path, monkeypatch, name):
 
 
 def test_stacked_mnist_is_of_mnist_and_as_large_as_in_pacgan():
-    assert SETS["stacked_mnist"] == ("mnist", 128_000, 10_000)
+    assert SETS["stacked_mnist"] == ("mnist", 128_000, 26_000)
 
 
 def test_faulty_digits_of_ones_own_are_named(tmp_path):
