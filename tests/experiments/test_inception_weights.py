@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from experiments import inception_weights, weights
+from experiments import torch_files, torch_weights, weights
 from experiments.commands import UsageError
 from gans.frozen import inception
 from tests.experiments import programs, torch_writer
@@ -49,11 +49,11 @@ def test_the_whole_network_is_converted(tmp_path):
         ({"fc.bias": None}, "params/fc/bias is missing"),
     ],
 )
-def test_another_network_is_refused(tmp_path, monkeypatch, change, message):
+def test_another_inception_is_refused(tmp_path, monkeypatch, change, message):
     state = {name: array for name, array in (inception_state() | change).items() if array is not None}
-    monkeypatch.setattr(inception_weights.torch_files, "read", lambda path: state)
+    monkeypatch.setattr(torch_files, "read", lambda path: state)
     with pytest.raises(UsageError, match=message):
-        inception_weights.variables_from(tmp_path / "w.pth")
+        torch_weights.inception_variables(tmp_path / "w.pth")
 
 
 def test_mistakes_are_told_in_one_message(tmp_path):
