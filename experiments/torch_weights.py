@@ -20,11 +20,12 @@ def _variables(leaves: Mapping[tuple[str, ...], np.ndarray], module: nn.Module, 
     images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
     expected = flax.traverse_util.flatten_dict(jax.eval_shape(module.init, jax.random.key(0), images))
     for leaf in sorted(expected.keys() | leaves.keys()):
-        wanted, held = (found[leaf].shape if leaf in found else None for found in (expected, leaves))
+        wanted = expected[leaf].shape if leaf in expected else "nothing"
+        held = leaves[leaf].shape if leaf in leaves else "missing"
         if wanted != held:
             raise UsageError(
                 f"{source} does not hold the weights of {type(module).__name__}: "
-                f"{'/'.join(leaf)} is {'missing' if held is None else held}, expected {'nothing' if wanted is None else wanted}."
+                f"{'/'.join(leaf)} is {held}, expected {wanted}."
             )
     return flax.traverse_util.unflatten_dict(leaves)
 
