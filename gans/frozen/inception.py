@@ -72,7 +72,7 @@ class BlockB(nn.Module):
 
 
 class BlockC(nn.Module):
-    """17x17: kernels of 7 as 1x7 after 7x1, once and twice, and a pool."""
+    """17x17: kernels of 7 split into 1x7 and 7x1, once and twice, and a pool."""
 
     filters: int
 

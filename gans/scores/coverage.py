@@ -17,10 +17,11 @@ class ManifoldScores(NamedTuple):
 
 
 def _squared_radii(features, k, chunk):
-    # The nearest of all is the point itself, hence k and not k - 1.
-    return np.concatenate(
-        [np.partition(squared, k, axis=1)[:, k] for _, squared in squared_distances(features, features, chunk)]
-    )
+    radii = np.empty(len(features))
+    for rows, squared in squared_distances(features, features, chunk):
+        squared.partition(k, axis=1)  # the nearest of all is the point itself, hence k and not k - 1
+        radii[rows] = squared[:, k]
+    return radii
 
 
 def manifold_scores(real: np.ndarray, generated: np.ndarray, k: int = 5, chunk: int = CHUNK) -> ManifoldScores:
@@ -35,7 +36,7 @@ def manifold_scores(real: np.ndarray, generated: np.ndarray, k: int = 5, chunk: 
       real: features [n, d] of the data.
       generated: features [m, d] of the samples.
       k: which neighbour bounds a ball.
-      chunk: rows that are compared at a time; memory is about 16 (n + m) chunk bytes.
+      chunk: rows that are compared at a time; memory beyond the features is about 20 max(n, m) chunk bytes.
 
     Raises:
       ValueError: if the shapes do not fit, or a side has fewer than k + 1 rows.
@@ -55,5 +56,5 @@ def manifold_scores(real: np.ndarray, generated: np.ndarray, k: int = 5, chunk: 
         inside = squared < radii
         balls += np.count_nonzero(inside)
         covered += np.count_nonzero(inside.any(1))
-    count = len(real)
-    return ManifoldScores(float(reached.mean()), recalled / count, balls / (k * len(generated)), covered / count)
+    shares = reached.mean(), recalled / len(real), balls / (k * len(generated)), covered / len(real)
+    return ManifoldScores(*map(float, shares))

@@ -6,6 +6,7 @@ import pytest
 
 from gans.frozen import inception
 from tests.gans import keras_parity
+from tests.gans.frozen import keras_applications
 
 SIZE = 139  # the smallest where a pool in the last blocks has whole windows: they see 3x3
 A = "branch1x1 branch5x5_1 branch5x5_2 branch3x3dbl_1 branch3x3dbl_2 branch3x3dbl_3 branch_pool"
@@ -70,31 +71,18 @@ def with_last_pool_by_maximum(model):
     return changed
 
 
-def logits_and_features(model, images):
-    both = keras.Model(model.inputs, [model.outputs[0], model.layers[-2].output])
-    values = [
-        [variable.value for variable in kind] for kind in (both.trainable_variables, both.non_trainable_variables)
-    ]
-    with jax.numpy_rank_promotion("allow"):  # Keras' own code relies on it
-        return jax.jit(lambda *values: both.stateless_call(*values, [images], training=False)[0])(*values)
-
-
 @pytest.fixture(scope="module")
 def keras_model():
-    with pytest.MonkeyPatch.context() as patch:
-        # Keras would compile a program for each shape, only for weights that are replaced at once.
-        patch.setattr(
-            keras.initializers.GlorotUniform, "__call__", lambda self, shape, dtype=None: np.zeros(shape, dtype)
-        )
-        model = keras.applications.InceptionV3(weights=None, input_shape=(SIZE, SIZE, 3), classifier_activation=None)
-        keras_parity.randomize(model)
+    with keras_applications.built(keras.applications.InceptionV3, SIZE) as model:
         yield model
 
 
 @pytest.mark.parametrize("fid", [False, True])
 def test_the_network_is_that_of_keras(keras_model, fid):
     images = np.random.default_rng(0).uniform(-1, 1, (2, SIZE, SIZE, 3)).astype(np.float32)
-    expected = logits_and_features(with_last_pool_by_maximum(keras_model) if fid else keras_model, images)
+    expected = keras_applications.logits_and_features(
+        with_last_pool_by_maximum(keras_model) if fid else keras_model, images
+    )
     network = inception.InceptionV3(classes=1000, fid=fid)
     ours = jax.jit(network.apply)(variables_of(keras_model), images)
     for mine, theirs in zip(ours, expected, strict=True):

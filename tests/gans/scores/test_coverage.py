@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import pairwise_distances
@@ -66,6 +68,15 @@ def test_half_of_two_modes():
     assert scores.precision > 0.7
     assert 0.3 < scores.recall <= 0.5
     assert 0.4 < scores.coverage <= 0.5
+
+
+def test_only_a_chunk_of_the_distances_is_held():
+    real, generated = features(3000), features(3000, seed=1)
+    tracemalloc.start()
+    manifold_scores(real, generated, chunk=100)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * 100 * 3000 * 8
 
 
 def test_sets_that_do_not_compare():

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
@@ -32,6 +34,15 @@ def test_bytes_do_not_wrap_around():
 def test_no_samples_have_no_neighbours():
     found = nearest(np.zeros((0, 3)), np.zeros((2, 3)))
     assert found.indices.shape == found.distances.shape == (0,)
+
+
+def test_only_a_chunk_of_the_training_pictures_is_held_in_float64():
+    training = np.random.default_rng(0).integers(0, 256, (20_000, 64), np.uint8)
+    tracemalloc.start()
+    nearest(training[:10], training, chunk=100)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < training.nbytes
 
 
 def test_pictures_that_do_not_compare():
