@@ -47,6 +47,52 @@ def max_pool(x: jax.Array) -> jax.Array:
     return nn.max_pool(x, (2, 2), (2, 2))
 
 
+class HalvingConv(nn.Module):
+    """Keras' Conv2D with stride 2 and "same" padding, for images with even sides: sides are halved.
+
+    Written as a 3x3 convolution on folded pixels, without strides: XLA has no fast program for the second derivatives
+    of a strided convolution, which gradient penalties take. The kernel is [size, size, channels, features].
+
+    Attributes:
+      features: output channels.
+      size: side of the kernel, 4 or 5.
+      use_bias: whether a bias is added.
+      kernel_init: what the kernel starts from.
+    """
+
+    features: int
+    size: int = 5
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
+
+    @nn.compact
+    def __call__(self, x):
+        channels = x.shape[-1]
+        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, channels, self.features))
+        # Output i is the sum over d in -1..1 and a in 0, 1 of x[2 (i + d) + a] * kernel[2d + a + 1].
+        folded = _in_steps_of_two(kernel).transpose(0, 2, 1, 3, 4, 5).reshape(3, 3, 4 * channels, self.features)
+        x = _conv(space_to_depth(x), folded)
+        return add_bias(self, x) if self.use_bias else x
+
+
+def add_bias(module: nn.Module, x: jax.Array, name: str = "bias") -> jax.Array:
+    """x plus a parameter of the compact module, one number a channel, 0 at first."""
+    return x + module.param(name, nn.initializers.zeros, (x.shape[-1],)).reshape(*(1,) * (x.ndim - 1), -1)
+
+
+def _in_steps_of_two(kernel):
+    """A kernel of side 4 or 5, offsets from -1 on, as [3, 2, 3, 2, ...]: offset 2d + a stands at [d + 1, a]."""
+    size = kernel.shape[0]
+    if size not in (4, 5):
+        raise ValueError(f"The kernel's size is {size}; it must be 4 or 5.")
+    pad = (1, 5 - size)
+    return jnp.pad(kernel, (pad, pad, (0, 0), (0, 0))).reshape(3, 2, 3, 2, *kernel.shape[2:])
+
+
+def _conv(x, kernel):
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
 class ConvTranspose(nn.Module):
     """Keras' Conv2DTranspose with stride 2 and "same" padding: sides are doubled.
 
@@ -67,17 +113,12 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        if self.size not in (4, 5):
-            raise ValueError(f"ConvTranspose(size={self.size}): the size must be 4 or 5.")
         channels = x.shape[-1]
         kernel = self.param("kernel", self.kernel_init, (self.size, self.size, self.features, channels))
         # Output 2q + a is the sum over d in -1..1 of x[q - d] * kernel[2d + a + 1].
-        pad = (1, 5 - self.size)
-        phases = jnp.pad(kernel, (pad, pad, (0, 0), (0, 0))).reshape(3, 2, 3, 2, self.features, channels)[::-1, :, ::-1]
-        phases = phases.transpose(0, 2, 5, 1, 3, 4).reshape(3, 3, channels, 4 * self.features)
-        dimensions = ("NHWC", "HWIO", "NHWC")
-        x = depth_to_space(jax.lax.conv_general_dilated(x, phases, (1, 1), "SAME", dimension_numbers=dimensions))
-        return x + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else x
+        phases = _in_steps_of_two(kernel)[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4)
+        x = depth_to_space(_conv(x, phases.reshape(3, 3, channels, 4 * self.features)))
+        return add_bias(self, x) if self.use_bias else x
 
 
 class MinibatchDiscrimination(nn.Module):

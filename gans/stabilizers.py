@@ -109,11 +109,11 @@ def _translation(image, numbers):
 
 
 def _cutout(image, numbers):
-    outside = jnp.bool_(False)
-    for axis, u in enumerate(numbers[:2]):
-        side = image.shape[axis]
+    def inside(side, u):
         start = jnp.floor(u * (side + 1)).astype(jnp.int32) - side // 4  # the centre is uniform over the picture
         index = jnp.arange(side)
-        out = (index < start) | (index >= start + side // 2)
-        outside |= out.reshape(-1, *(1,) * (2 - axis))
-    return jnp.where(outside, image, 0.0)
+        return (index >= start) & (index < start + side // 2)
+
+    height, width, _ = image.shape
+    hole = inside(height, numbers[0])[:, None, None] & inside(width, numbers[1])[None, :, None]
+    return jnp.where(hole, 0.0, image)

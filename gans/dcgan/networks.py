@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from gans.dcgan.residual import ResidualDiscriminator, ResidualGenerator
 from gans.layers import (
     ConvTranspose,
+    HalvingConv,
     MinibatchDiscrimination,
     Projection,
     constrained,
@@ -86,7 +87,7 @@ class Discriminator(nn.Module):
     def __call__(self, images, train: bool = False, label=None):
         x = images
         for index, filters in enumerate(self.channels):
-            x = constrained(keras_conv(filters, (5, 5), 2), self.spectral_norm, train)(x)
+            x = constrained(HalvingConv(filters), self.spectral_norm, train)(x)
             x = leaky_relu(normalise(x, self.norm if index else "none", train))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         features = x.reshape(len(x), -1)

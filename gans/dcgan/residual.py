@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gans.layers import leaky_relu, with_label
+from gans.layers import add_bias, leaky_relu, with_label
 
 # What keeps the variance through a LeakyReLU of slope 0.2: He et al. 2015, arXiv 1502.01852, equation 15.
 GAIN = math.sqrt(2 / (1 + 0.2**2))
@@ -54,9 +54,9 @@ class ResidualBlock(nn.Module):
         inner = self.expansion * channels
         init = _scaled(GAIN * self.blocks**-0.25)
         y = nn.Dense(inner, use_bias=False, kernel_init=init)(leaky_relu(x))
-        y = leaky_relu(y + self.param("bias_0", nn.initializers.zeros, (inner,)))
+        y = leaky_relu(add_bias(self, y, "bias_0"))
         y = nn.Conv(inner, (3, 3), feature_group_count=self.groups, use_bias=False, kernel_init=init)(y)
-        y = leaky_relu(y + self.param("bias_1", nn.initializers.zeros, (inner,)))
+        y = leaky_relu(add_bias(self, y, "bias_1"))
         return x + nn.Dense(channels, use_bias=False, kernel_init=nn.initializers.zeros)(y)
 
 
@@ -100,7 +100,7 @@ class ResidualGenerator(nn.Module):
         scales = nn.Dense(self.channels[0], use_bias=False, kernel_init=_scaled(1.0))(
             with_label(latents, label, self.classes)
         )
-        x = basis * scales[:, None, None]
+        x = basis[None] * scales[:, None, None]
         for stage, channels in enumerate(self.channels):
             if stage:
                 x = enlarge(x)
@@ -137,7 +137,7 @@ class ResidualDiscriminator(nn.Module):
                 x = ResidualBlock(self.expansion, self.groups, self.blocks * len(self.channels))(x)
         # The classifier's basis: one weight a place for each channel, then a dense layer.
         basis = self.param("basis", _scaled(1.0), (math.prod(x.shape[1:3]), x.shape[-1]))
-        features = (x.reshape(len(x), *basis.shape) * basis).sum(1)
+        features = (x.reshape(len(x), *basis.shape) * basis[None]).sum(1)
         if not self.classes:
             return nn.Dense(1, use_bias=False, kernel_init=_scaled(1.0))(features), features
         # Conditional logits as in the paper's code: an embedding of the label is compared with the features.
