@@ -100,15 +100,14 @@ def digits5k(config: ConfigDict) -> None:
     _set_length(config)
 
 
-def mnist(config: ConfigDict) -> None:
-    config.data.name = "mnist"
+def mnist(config: ConfigDict, name: str = "mnist") -> None:
+    config.data.name = name
     config.judge.update(epochs=3, cosine=False, shift=0, validation=0.2)  # the document's
     _set_length(config)
 
 
 def fashion(config: ConfigDict) -> None:
-    mnist(config)
-    config.data.name = "fashion_mnist"
+    mnist(config, "fashion_mnist")
 
 
 def _set_length(config: ConfigDict) -> None:
@@ -116,7 +115,7 @@ def _set_length(config: ConfigDict) -> None:
     if config.model.generator == "DocumentGenerator":
         steps = epochs(5, 4_000 if small else 60_000, config.batch_size)
     else:
-        steps = 600 if small else 4_000  # 19 and 8.5 passes
+        steps = {"digits5k": 600, "mnist": 8_000}.get(config.data.name, 4_000)  # 19, 17 and 8.5 passes
         config.optimizers.adversarial.generator.warmup = steps // 20
         config.model.average_decay = 0.99 if small else 0.998
     config.phases.adversarial.steps = steps
