@@ -152,7 +152,7 @@ def tiny(config: ConfigDict) -> None:
     config.batch_size = 16
     config.phases.adversarial.steps = 6
     config.log_every = 1
-    config.sample_every = config.checkpoint_every = 3
+    config.sample_every = config.checkpoint_every = config.score_every = 3
     config.pictures = 20
     config.judge.epochs = 1
 
