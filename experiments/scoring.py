@@ -20,18 +20,23 @@ DIGITS_A_DAY = 21_000  # what the document's reader works through
 def frozen_networks(config: ConfigDict, train: data.Arrays) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
     """The frozen networks that the config asks for, by name, and the record of their files.
 
-    The judge of stacked digits is that of the single ones.
+    `digits` is trained here on clean pictures, those of the single digits where the run's are stacked; the others are
+    read from the files of `config.features`.
+
+    Raises:
+      UsageError: for a file that is not one of weights.
     """
-    if not config.get("judge"):
-        return {}, {}
-    if sizes := stacked.SETS.get(config.data.name):
-        train = reading.load(sizes.base, path=config.data.path, data_dir=config.data.directory)["train"]
-    variables, record = weights.judge(config.judge, train)
-    return {"judge": variables}, {"judge": record}
+    files = {name: Path(path) for name, path in config.get("features", {}).items() if path}
+    frozen, record = weights.read_features(files)
+    if config.get("judge"):
+        if sizes := stacked.SETS.get(config.data.name):
+            train = reading.load(sizes.base, path=config.data.path, data_dir=config.data.directory)["train"]
+        frozen["digits"], record["digits"] = weights.judge(config.judge, train)
+    return frozen, record
 
 
 def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: data.Arrays) -> dict[str, dict]:
-    """{name: {'value', 'step', 'protocol'}} over the whole test split; none for a run without a judge.
+    """{name: {'value', 'step', 'protocol'}} over the whole test split; none for a run without frozen networks.
 
     `accuracy_*` and `label_accuracy_*` are in percent; for the others see `set_scores`.
     """
@@ -45,15 +50,21 @@ def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: da
         if name.startswith("correct_")
     }
     protocol = f"{config.data.name} test split, {count} pictures"
-    if "generated_verdict" in seen:
-        classes = 1000 if config.data.name in stacked.SETS else int(test["label"].max()) + 1
-        values |= set_scores.set_scores(seen, "digits", classes)
+    if "latent" in gan.inputs(1):
+        values |= set_scores.set_scores(seen, tuple(record), _classes(config, test))
         protocol += " and as many samples"
     else:
         protocol += f", masks of seed {config.data.evaluation_seed}"
     protocol += "".join(f", {name} {entry['sha256'][:12]}" for name, entry in record.items())
     step = int(state.step)
     return {name: {"value": round(v, 6), "step": step, "protocol": protocol} for name, v in values.items()}
+
+
+def _classes(config, test):
+    """How many classes the judge tells apart."""
+    if config.data.name in stacked.SETS:
+        return 1000
+    return int(test["label"].max()) + 1 if "label" in test else 0
 
 
 def _seen(config, gan, state, test):
@@ -87,7 +98,7 @@ def write_history(workdir: Path, new: Mapping[str, dict]) -> None:
 def table(new: Mapping[str, dict]) -> str:
     """The scores for people; accuracies of reading also as digits read wrongly a day."""
     if not new:
-        return "There are no scores: this run has no judge."
+        return "There are no scores: this run has no frozen network to judge it."
     reading_, others = {}, {}
     for name, entry in new.items():
         (reading_ if name.startswith("accuracy_") else others)[name] = entry["value"]
@@ -108,7 +119,7 @@ def sample_rows(config: ConfigDict, gan: Gan, state: State, examples: data.Array
     key = runs.sample_key(config)
     if "latent" in gan.inputs(1):
         made = jax.jit(gan.sample)(state, numbered(gan, config.pictures, config.model.classes), key)
-        return figures.grid(np.asarray(made["generated"]))
+        return figures.grid(figures.to_uint8(made["generated"]))
     inputs = {name: examples[name] for name in gan.inputs(1)}
     made = jax.jit(gan.sample)(state, inputs, key)
     judged = jax.device_get(jax.jit(gan.evaluate)(state, examples, key))

@@ -1,4 +1,4 @@
-"""Scores of a whole set of generated pictures beside as many real ones, from what a judge saw in each."""
+"""Scores of a whole set of generated pictures beside as many real ones, from what frozen networks saw in each."""
 
 from collections.abc import Mapping
 
@@ -6,41 +6,44 @@ import numpy as np
 
 from gans.scores import coverage, frechet, inception_score, kernel, modes
 
+SUBSET = 1000  # pictures that a kernel distance compares at a time
 
-def set_scores(seen: Mapping[str, np.ndarray], network: str, classes: int) -> dict[str, float]:
-    """{score's name: value}, named by the network whose features they are and by the number of pictures.
+
+def set_scores(seen: Mapping[str, np.ndarray], networks: tuple[str, ...], classes: int) -> dict[str, float]:
+    """{score's name: value}, named by the network that saw the pictures and, where it matters, by their number.
 
     Args:
-      seen: what a family's `evaluate` returned for all pictures, see `gans.frozen.digits.compare`.
-      network: name of the features' network.
-      classes: how many classes its verdicts tell apart.
+      seen: what a family's `evaluate` returned for all pictures, see `gans.frozen.compare`.
+      networks: names of the frozen networks; what one of them did not see is left out.
+      classes: how many classes the judge's verdicts tell apart.
     """
-    count = len(seen["generated_verdict"])
-    size = f"{count // 1000}k" if count % 1000 == 0 else str(count)
-    name = f"{network}_{size}"
-    uniform = np.full(classes, 1 / classes)
-    found = {
-        f"modes_{classes}": float(modes.modes(seen["generated_verdict"], classes)),
-        f"kl_{classes}": modes.kl_of_labels(seen["generated_verdict"], uniform, classes),
-    }
+    found = {}
+    if "generated_verdict" in seen:
+        uniform = np.full(classes, 1 / classes)
+        found[f"modes_{classes}"] = float(modes.modes(seen["generated_verdict"], classes))
+        found[f"kl_{classes}"] = modes.kl_of_labels(seen["generated_verdict"], uniform, classes)
     if "generated_right" in seen:
-        found[f"label_accuracy_{network}"] = 100 * float(seen["generated_right"].mean())
-    if "generated_probabilities" in seen:
-        found[f"inception_score_{name}"] = inception_score.inception_score(seen["generated_probabilities"])[0]
-        found[f"mode_score_{name}"] = inception_score.mode_score(
-            seen["generated_probabilities"], seen["real_probabilities"]
-        )
-    if "generated_features" in seen:
-        found |= _of_features(seen["real_features"], seen["generated_features"], name)
+        found["label_accuracy_digits"] = 100 * float(seen["generated_right"].mean())
+    for network in networks:
+        real, generated = (seen.get(f"{side}_probabilities_{network}") for side in ("real", "generated"))
+        if generated is not None:
+            found[f"inception_score_{network}"] = inception_score.inception_score(generated)[0]
+            found[f"mode_score_{network}"] = inception_score.mode_score(generated, real)
+        real, generated = (seen.get(f"{side}_features_{network}") for side in ("real", "generated"))
+        if generated is not None:
+            found |= _of_features(real, generated, network)
     return found
 
 
-def _of_features(real, generated, name):
-    found = {}
+def _of_features(real, generated, network):
+    found, count = {}, len(real)
+    name = f"{network}_{count // 1000}k" if count % 1000 == 0 else f"{network}_{count}"
     # With fewer pictures than features a covariance is singular and the distance says little.
-    if len(real) > real.shape[1]:
+    if count > real.shape[1]:
         found[f"fid_{name}"] = frechet.frechet_distance(real, generated)
-    if len(real) >= 100:
-        found[f"kid_{name}"] = kernel.kernel_distance(real, generated, subset_size=min(1000, len(real)))[0]
+    if count >= 100:
+        # Subsets of everything would all be the same.
+        subsets = {"subset_size": SUBSET} if count > SUBSET else {"subset_size": count, "subsets": 1}
+        found[f"kid_{name}"] = kernel.kernel_distance(real, generated, **subsets)[0]
         found |= {f"{key}_{name}": v for key, v in coverage.manifold_scores(real, generated)._asdict().items()}
     return found

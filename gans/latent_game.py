@@ -16,7 +16,7 @@ import optax
 
 from gans import core, draws, losses, stabilizers
 from gans.core import Gan, Phase
-from gans.frozen import digits
+from gans.frozen.compare import compare
 
 COEFFICIENTS = MappingProxyType(
     {"adversarial": 1.0, "feature_matching": None, "gradient_penalty": None, "r1": None, "r2": None}
@@ -214,9 +214,9 @@ def make(
         return {"latent": jax.ShapeDtypeStruct((count, latent_size), jnp.float32)} | conditions
 
     def evaluate(state, batch, key):
-        """What the judge sees in real pictures and in as many generated ones, under the real ones' labels."""
+        """What the frozen networks see in real pictures and in as many generated ones, under the real ones' labels."""
         generated = sample(state, batch, key)["generated"]
-        return digits.compare(state.frozen["judge"], batch["image"], generated, batch["label"] if classes else None)
+        return compare(state.frozen, batch["image"], generated, batch["label"] if classes else None)
 
     moved = optimizers["adversarial"]
     sides = ("real", "fake") if passes == "turns" else ("",)

@@ -76,6 +76,7 @@ def base(family: str) -> ConfigDict:
     config.optimizers.adversarial.generator = optimizers.default(2e-4, b1=0.5)
     config.optimizers.adversarial.discriminator = optimizers.default(2e-4, b1=0.5)
     config.phases = ConfigDict({"adversarial": {"steps": 0}})
+    config.features = ConfigDict({"inception": "", "mobilenet": ""})  # .npz of weights, for scores by their features
     config.judge = ConfigDict(
         {
             "epochs": 0,

@@ -38,26 +38,3 @@ def apply(variables, images: jax.Array) -> tuple[jax.Array, jax.Array]:
 def verdicts(variables, images: jax.Array) -> jax.Array:
     """The classes that the judge sees in images [batch, height, width, channels] in [-1, 1]: int32 [batch]."""
     return apply(variables, images)[0].argmax(-1).astype(jnp.int32)
-
-
-def compare(variables, real: jax.Array, generated: jax.Array, label: jax.Array | None = None) -> dict[str, jax.Array]:
-    """What the judge sees in real and in generated pictures [batch, height, width, channels], one row an example.
-
-    Returns:
-      `real_verdict` and `generated_verdict` int32 [batch]; `generated_right` bool [batch] where the generated pictures
-      were asked for by `label`; and for a judge of such pictures `real_features`, `generated_features` [batch, 1024],
-      `real_probabilities`, `generated_probabilities` [batch, classes]. Where each channel is a picture of its own
-      (Stacked-MNIST), a verdict is the channels' classes as decimal digits, the first channel's in front.
-    """
-    found = {}
-    for name, images in (("real", real), ("generated", generated)):
-        if variables["params"]["Conv_0"]["kernel"].shape[2] == images.shape[-1]:
-            logits, features = apply(variables, images)
-            found |= {f"{name}_features": features, f"{name}_probabilities": jax.nn.softmax(logits)}
-            found[f"{name}_verdict"] = logits.argmax(-1).astype(jnp.int32)
-        else:
-            channels = [verdicts(variables, images[..., c : c + 1]) for c in range(images.shape[-1])]
-            found[f"{name}_verdict"] = sum(10**power * v for power, v in enumerate(reversed(channels)))
-    if label is not None:
-        found["generated_right"] = found["generated_verdict"] == label
-    return found

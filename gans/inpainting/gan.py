@@ -124,7 +124,7 @@ def make(
     def evaluate(state, batch, key):
         restored = sample(state, {"masked": batch["masked"]}, key)["restored"]
         pictures = {"clean": batch["image"], "masked": batch["masked"], "restored": restored}
-        verdicts = {name: digits.verdicts(state.frozen["judge"], images) for name, images in pictures.items()}
+        verdicts = {name: digits.verdicts(state.frozen["digits"], images) for name, images in pictures.items()}
         right = {f"correct_{name}": verdict == batch["label"] for name, verdict in verdicts.items()}
         return right | {f"verdict_{name}": verdict for name, verdict in verdicts.items()}
 

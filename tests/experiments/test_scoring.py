@@ -20,7 +20,7 @@ def test_accuracy_counts_each_real_example_once(monkeypatch):
             "verdict": batch["label"],
         }
 
-    gan = Gan(None, {}, None, None, evaluate)
+    gan = Gan(None, {}, None, lambda count: {"image": None}, evaluate)
     found = scoring.scores(config, gan, new_state({}), {"judge": {"sha256": "abc", "path": "x"}}, test)
     assert found.keys() == {"accuracy_all", "accuracy_last"}
     assert found["accuracy_all"]["value"] == 100

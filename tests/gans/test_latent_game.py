@@ -6,6 +6,7 @@ import pytest
 
 from gans import core, dcgan, latent_game, parallel, vanilla
 from gans.frozen import digits
+from gans.frozen.compare import compare
 from tests.gans.golden import assert_golden
 
 KEY = jax.random.key(0)
@@ -149,10 +150,10 @@ def test_samples_come_from_the_moving_average_and_their_numbers():
 def test_what_the_judge_sees():
     gan = vanilla.make(optimizers(), classes=10)
     batch = {"image": jax.random.uniform(KEY, (4, 28, 28, 1), minval=-1), "label": jnp.arange(4)}
-    state = entered(gan).replace(frozen={"judge": digits.DigitClassifier().init(KEY, batch["image"])})
+    state = entered(gan).replace(frozen={"digits": digits.DigitClassifier().init(KEY, batch["image"])})
     seen = gan.evaluate(state, batch, KEY)
-    assert seen["real_features"].shape == seen["generated_features"].shape == (4, 1024)
-    np.testing.assert_allclose(seen["generated_probabilities"].sum(1), 1, rtol=1e-5)
+    assert seen["real_features_digits"].shape == seen["generated_features_digits"].shape == (4, 1024)
+    np.testing.assert_allclose(seen["generated_probabilities_digits"].sum(1), 1, rtol=1e-5)
     np.testing.assert_array_equal(seen["generated_right"], seen["generated_verdict"] == batch["label"])
 
 
@@ -160,9 +161,9 @@ def test_a_judge_of_single_digits_reads_stacked_ones_channel_by_channel():
     images = jax.random.uniform(KEY, (4, 28, 28, 3), minval=-1)
     judge = digits.DigitClassifier().init(KEY, images[..., :1])
     single = [np.asarray(digits.verdicts(judge, images[..., c : c + 1])) for c in range(3)]
-    seen = digits.compare(judge, images, images)
+    seen = compare({"digits": judge}, images, images)
     np.testing.assert_array_equal(seen["real_verdict"], 100 * single[0] + 10 * single[1] + single[2])
-    assert "real_features" not in seen
+    assert "real_features_digits" not in seen
 
 
 def test_one_step_of_a_dcgan_gives_these_numbers():
