@@ -65,7 +65,7 @@ class FoldedUNet(nn.Module):
         x = nn.relu(dense(self.coarse)(space_to_depth(skip)))
         x = x + nn.relu(conv(self.coarse)(x))
         whole = nn.relu(dense(32)(x))
-        code = nn.relu(dense(self.code)(whole.reshape(len(whole), -1)))
+        code = nn.relu(dense(self.code)(whole.reshape(whole.shape[0], -1)))
         spread = nn.relu(dense(whole[0].size)(code)).reshape(whole.shape)
         x = x + nn.Dense(self.coarse)(spread)
         x = x + nn.relu(conv(self.coarse)(x))
