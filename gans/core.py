@@ -86,6 +86,8 @@ class Gan(NamedTuple):
     sample:   (state, inputs, key) -> {name: images}; inputs are conditions, and `latent` when given.
     inputs:   (count) -> {name: ShapeDtypeStruct}, what `sample` needs.
     evaluate: (state, batch, key) -> {name: [batch, ...]}, one value or vector an example.
+    features: (state, batch) -> {layer: [batch, size]}, what the discriminator sees in `image`, see `gans.features`;
+              None where the family has none.
     """
 
     init: Callable[..., State]
@@ -93,6 +95,7 @@ class Gan(NamedTuple):
     sample: Callable[[State, Mapping[str, jax.Array], jax.Array], dict[str, jax.Array]]
     inputs: Callable[[int], dict[str, jax.ShapeDtypeStruct]]
     evaluate: Callable[[State, Batch, jax.Array], dict[str, jax.Array]]
+    features: Callable[[State, Batch], dict[str, jax.Array]] | None = None
 
 
 def new_player(variables: Mapping[str, Any], averaged: bool = False) -> Player:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gans import core, draws, losses, stabilizers
+from gans import core, draws, features, losses, stabilizers
 from gans.core import Gan, Phase
 from gans.frozen.compare import compare
 
@@ -218,6 +218,11 @@ def make(
         generated = sample(state, batch, key)["generated"]
         return compare(state.frozen, batch["image"], generated, batch["label"] if classes else None)
 
+    def discriminator_features(state, batch):
+        """No example's own label gets in, which dense discriminators show in their features: -1 is no class."""
+        label = {"label": jnp.full(batch["image"].shape[:1], -1)} if classes else {}
+        return features.of_discriminator(discriminator, state.players["discriminator"], batch["image"], **label)
+
     moved = optimizers["adversarial"]
     sides = ("real", "fake") if passes == "turns" else ("",)
     on = [
@@ -230,7 +235,7 @@ def make(
         turns = (core.part(core.repeat(turns[0], times), 0, times, of), core.part(turns[1], times, of, of))
     averages = () if average_decay is None else (core.average("generator", average_decay),)
     phase = Phase(core.enter_with(moved), core.train_step(*turns, *averages), 1 if times == 1 else times + 1)
-    return Gan(init, {"adversarial": phase}, sample, inputs, evaluate)
+    return Gan(init, {"adversarial": phase}, sample, inputs, evaluate, discriminator_features)
 
 
 def _accuracies(pair, real, fake):

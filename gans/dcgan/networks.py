@@ -89,6 +89,7 @@ class Discriminator(nn.Module):
         for index, filters in enumerate(self.channels):
             x = constrained(HalvingConv(filters), self.spectral_norm, train)(x)
             x = leaky_relu(normalise(x, self.norm if index else "none", train))
+            self.sow("intermediates", f"stage_{index}", x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         features = x.reshape(len(x), -1)
         x = MinibatchDiscrimination()(features) if self.minibatch_discrimination else features
@@ -138,8 +139,10 @@ class DocumentDiscriminator(nn.Module):
         layer = functools.partial(constrained, spectral_norm=self.spectral_norm, train=train)
         drop = nn.Dropout(self.dropout, deterministic=not train)
         x = images
-        for filters, size, padding in ((128, 5, "SAME"), (256, 3, "VALID"), (512, 3, "VALID")):
-            x = max_pool(drop(leaky_relu(layer(keras_conv(filters, (size, size), padding=padding))(x))))
+        for index, (filters, size, padding) in enumerate(((128, 5, "SAME"), (256, 3, "VALID"), (512, 3, "VALID"))):
+            x = leaky_relu(layer(keras_conv(filters, (size, size), padding=padding))(x))
+            self.sow("intermediates", f"stage_{index}", x)
+            x = max_pool(drop(x))
         features = leaky_relu(layer(keras_dense(1024))(x.reshape(len(x), -1)))
         x = MinibatchDiscrimination()(features) if self.minibatch_discrimination else features
         return Projection(self.classes, self.spectral_norm)(x, label, train), features

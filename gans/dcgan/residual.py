@@ -135,6 +135,7 @@ class ResidualDiscriminator(nn.Module):
                     x = nn.Dense(channels, use_bias=False, kernel_init=_scaled(1.0))(x)
             for _ in range(self.blocks):
                 x = ResidualBlock(self.expansion, self.groups, self.blocks * len(self.channels))(x)
+            self.sow("intermediates", f"stage_{stage}", x)
         # The classifier's basis: one weight a place for each channel, then a dense layer.
         basis = self.param("basis", _scaled(1.0), (math.prod(x.shape[1:3]), x.shape[-1]))
         features = (x.reshape(len(x), *basis.shape) * basis[None]).sum(1)

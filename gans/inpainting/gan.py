@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gans import core, draws, losses
+from gans import core, draws, features, losses
 from gans.core import Gan, Phase
 from gans.frozen import digits
 from gans.inpainting import networks
@@ -128,6 +128,9 @@ def make(
         right = {f"correct_{name}": verdict == batch["label"] for name, verdict in verdicts.items()}
         return right | {f"verdict_{name}": verdict for name, verdict in verdicts.items()}
 
+    def discriminator_features(state, batch):
+        return features.of_discriminator(discriminator, state.players["discriminator"], batch["image"])
+
     moved = optimizers["adversarial"]
     turns = (
         core.turn("discriminator", discriminator_loss, moved, grad),
@@ -143,6 +146,7 @@ def make(
         sample,
         inputs,
         evaluate,
+        discriminator_features,
     )
 
 
