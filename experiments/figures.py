@@ -1,6 +1,5 @@
 """Pictures of a run: rows of samples, and the curves of its losses."""
 
-import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
+
+from experiments.commands import whole_file
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -88,26 +89,18 @@ def _drawn(figure):
 
 def write(path: Path, picture: np.ndarray) -> None:
     """Writes a PNG whole or not at all."""
-    with _whole(path) as part:
-        Image.fromarray(picture).save(part, format="png")
+    with whole_file(path) as file:
+        Image.fromarray(picture).save(file, format="png")
 
 
 def write_gif(path: Path, pictures: Sequence[np.ndarray]) -> None:
     """Writes uint8 [height, width, 3] pictures as an animation that runs round and round, whole or not at all."""
     first, *rest = map(Image.fromarray, pictures)
-    with _whole(path) as part:
-        first.save(part, format="gif", save_all=True, append_images=rest, duration=80, loop=0)
+    with whole_file(path) as file:
+        first.save(file, format="gif", save_all=True, append_images=rest, duration=80, loop=0)
 
 
 def write_set(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes an .npz of arrays, whole or not at all."""
-    with _whole(path) as part, open(part, "wb") as file:
+    with whole_file(path) as file:
         np.savez_compressed(file, **arrays)
-
-
-@contextlib.contextmanager
-def _whole(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    yield part
-    part.replace(path)

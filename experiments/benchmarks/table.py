@@ -142,7 +142,7 @@ def picture(results: Sequence[Result]) -> np.ndarray | None:
 
 
 def _first_samples(path):
-    """The first pictures of a grid as `figures.grid` lays them out: [SAMPLES, SIDE, SIDE, 1] in [-1, 1]."""
+    """The first pictures of a grid as `figures.grid` lays them out: float32 [SAMPLES, SIDE, SIDE, 1] in [-1, 1]."""
     whole = np.asarray(Image.open(path).convert("L"))
     height, width = whole.shape
     tiles = whole.reshape(height // SIDE, SIDE, width // SIDE, SIDE).transpose(0, 2, 1, 3)

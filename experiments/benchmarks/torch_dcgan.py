@@ -25,7 +25,7 @@ from experiments import data, figures, logs, scoring, train
 from experiments.commands import define_config, fail, start
 from experiments.sentinel import Collapsed
 from gans.core import Gan, new_state
-from gans.frozen import digits
+from gans.frozen.compare import compare
 
 CONFIG = define_config()
 WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.", required=True)
@@ -176,13 +176,13 @@ def run(config: ConfigDict, workdir: Path, size: int) -> str:
 
     def evaluate(state, batch, key):
         del key
-        return digits.compare(state.frozen["judge"], batch["image"], batch["generated"])
+        return compare(state.frozen, batch["image"], batch["generated"])
 
     # The samples travel with the pictures they stand beside, so that our own scoring sees them as any family's.
-    judged = Gan(None, {}, None, None, evaluate)
+    judged = Gan(None, {}, None, lambda count: {"latent": None}, evaluate)
     state = new_state({}, frozen).replace(step=steps)
     scores = scoring.scores(config, judged, state, record, {**test, "generated": made})
-    figures.write(workdir / "samples" / "final.png", figures.grid(made[: config.pictures]))
+    figures.write(workdir / "samples" / "final.png", figures.grid(figures.to_uint8(made[: config.pictures])))
     scoring.write_scores(workdir, scores)
     return scoring.table(scores)
 

@@ -31,8 +31,8 @@ def write_run(output, name, scores=None, *, diversity=0.9, log=""):
     if scores:
         entries = {n: {"value": value, "step": 600, "protocol": "test split, judge abc"} for n, value in scores.items()}
         runs.write_json(workdir / "scores.json", entries)
-        shade = np.full((25, 28, 28, 1), -1, np.float32)
-        shade[0] = 1
+        shade = np.zeros((25, 28, 28, 1), np.uint8)
+        shade[0] = 255
         figures.write(workdir / "samples" / "final.png", figures.grid(shade))
 
 

@@ -80,7 +80,7 @@ def test_a_run_from_end_to_end(tmp_path):
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert {"modes_10", "kl_10", "mode_score_digits_1k", "coverage_digits_1k"} < set(scores)
     assert {entry["step"] for entry in scores.values()} == {3}
-    assert "1000 pictures and as many samples, judge " in scores["modes_10"]["protocol"]
+    assert "1000 pictures and as many samples, digits " in scores["modes_10"]["protocol"]
     assert Image.open(tmp_path / "run" / "samples" / "final.png").size == (5 * 28, 4 * 28)
 
 
