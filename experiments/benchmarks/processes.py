@@ -61,7 +61,8 @@ def run_all(commands: Mapping[str, Sequence[str]], folder: Path, jobs: int) -> d
                 running.remove(one)
                 free.append(one.cores)
                 statuses[one.name] = one.process.returncode
-                print(f"{one.name}: exit status {one.process.returncode}, {time.monotonic() - one.begin:.0f} s")
+                seconds = time.monotonic() - one.begin
+                print(f"{one.name}: exit status {one.process.returncode}, {seconds:.0f} s", flush=True)
         for one in running:
             one.process.terminate()
         for one in running:
@@ -72,7 +73,7 @@ def run_all(commands: Mapping[str, Sequence[str]], folder: Path, jobs: int) -> d
 
 
 def _start(name, command, folder, cores):
-    print(f"{name}: started, log in {folder / name}.log")
+    print(f"{name}: started, log in {folder / name}.log", flush=True)
     with open(folder / f"{name}.log", "w") as log, _pinned(cores):
         # In a session of its own a Ctrl-C reaches it only once, through `run_all`.
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)

@@ -31,7 +31,7 @@ SAMPLES = 20  # of each row, in the picture
 class Result(NamedTuple):
     """One run.
 
-    scores:    {name: value}, and `minutes` of training; empty unless the run came to its end.
+    scores:    {name: value}, and `minutes` of training with its compilation; empty unless the run came to its end.
     diverged:  the sentence that says where it did, or ''.
     sentences: what the sentinel says of its metrics.
     protocol:  what its scores were taken on, or ''.
@@ -87,7 +87,7 @@ def _divergence(workdir):
 
 
 def _minutes(records):
-    """Of training; the clock of metrics.jsonl starts anew when a run is resumed."""
+    """Of training, compilation included; the clock of metrics.jsonl starts anew when a run is resumed."""
     clock = [record["seconds"] for record in records]
     ends = [now for now, after in zip(clock, [*clock[1:], 0.0], strict=True) if after < now]
     return sum(ends) / 60

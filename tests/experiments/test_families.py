@@ -117,9 +117,12 @@ def test_a_run_that_breaks_does_not_end_the_others(tmp_path):
 
 
 def test_a_real_run_that_diverges_is_told_from_one_that_breaks(tmp_path):
-    protocol = PROTOCOL | {"steps": 3}
+    arrays = {"image": np.zeros((40, 28, 28, 1), np.uint8), "label": np.arange(40) % 10}
+    few = {f"{split}_{name}": array for split in ("train", "test") for name, array in arrays.items()}
+    np.savez(tmp_path / "few.npz", **few)
+    protocol = PROTOCOL | {"steps": 3, "data_path": str(tmp_path / "few.npz")}
     command = families.command("vanilla", 0, tmp_path / "vanilla-0", protocol)
-    command += ["--config.data.loader=memory", "--config.judge.epochs=1"]
+    command += ["--config.data.loader=memory", "--config.judge.epochs=1", "--config.judge.batch_size=16"]
     command += ["--config.optimizers.adversarial.generator.learning_rate=1e30"]
     assert processes.run_all({"vanilla-0": command}, tmp_path, 1) == {"vanilla-0": 1}
     (result,) = families.results_of(tmp_path, protocol)
