@@ -26,6 +26,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gans"
 
 
+def default_workdir(config: str) -> Path:
+    """The folder of a run that was given none: runs/dcgan-mnist-hinge for .../dcgan.py:mnist,hinge."""
+    file, _, presets = config.partition(":")
+    return Path("runs", "-".join([Path(file).stem, *filter(None, presets.split(","))]))
+
+
 def check_output(path: Path) -> None:
     """Makes sure, before any work is done, that a file can be written there; it writes nothing.
 

@@ -2,7 +2,12 @@
 
 import pytest
 
-from experiments.commands import UsageError, check_output, whole_file
+from experiments.commands import UsageError, check_output, default_workdir, whole_file
+
+
+def test_a_run_without_a_workdir_has_one_named_by_its_config():
+    assert str(default_workdir("experiments/configs/dcgan.py:mnist,hinge")) == "runs/dcgan-mnist-hinge"
+    assert str(default_workdir("my/own.py")) == "runs/own"
 
 
 def test_where_no_file_can_be_written(tmp_path):
