@@ -27,7 +27,8 @@ def set_scores(seen: Mapping[str, np.ndarray], networks: tuple[str, ...], classe
     for network in networks:
         real, generated = (seen.get(f"{side}_probabilities_{network}") for side in ("real", "generated"))
         if generated is not None:
-            found[f"inception_score_{network}"] = inception_score.inception_score(generated)[0]
+            # In one split: samples of a conditional run follow the test split's labels, which may lie in order.
+            found[f"inception_score_{network}"] = inception_score.inception_score(generated, splits=1)[0]
             found[f"mode_score_{network}"] = inception_score.mode_score(generated, real)
         real, generated = (seen.get(f"{side}_features_{network}") for side in ("real", "generated"))
         if generated is not None:

@@ -29,6 +29,8 @@ def test_good_samples_score_better_than_a_collapse():
     assert good["inception_score_digits"] > 4.9
     assert collapsed["inception_score_digits"] == pytest.approx(1)
     assert good["mode_score_digits"] > collapsed["mode_score_digits"]
+    in_order = set_scores(seen(1000, np.sort(RANDOM.integers(0, 5, 1000))), ("digits",), 5)
+    assert in_order["inception_score_digits"] > 4.9
     for name in ("fid_digits_1k", "kid_digits_1k"):
         assert abs(good[name]) < 0.01 < collapsed[name]
     for name in ("recall_digits_1k", "coverage_digits_1k"):
