@@ -55,7 +55,7 @@ def document(config: ConfigDict) -> None:
 
 
 def r3gan(config: ConfigDict) -> None:
-    """Huang et al. 2025, arXiv 2501.05441, with few channels, and one group, since XLA is slow at grouped ones on CPUs."""
+    """Huang et al. 2025, arXiv 2501.05441, with few channels, and in one group: XLA is slow at several on CPUs."""
     config.model.update(generator="ResidualGenerator", discriminator="ResidualDiscriminator", latent_size=64)
     config.model.update(adversarial="relativistic", average_decay=0.995)
     config.model.update(passes="separate", inference_fakes=False, real_label=(1.0, 1.0), fake_label=(0.0, 0.0))

@@ -8,6 +8,7 @@ from experiments import weights
 from experiments.commands import UsageError
 from experiments.configs import inpainting
 from gans.frozen import mobilenet
+from tests.gans.filled import filled
 
 
 def few_digits():
@@ -80,7 +81,8 @@ def test_no_pickle_is_executed(tmp_path):
 
 
 def test_the_users_weights_are_read_and_recorded(tmp_path):
-    variables = mobilenet.MobileNetV2(10).init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))
+    shapes = jax.eval_shape(mobilenet.MobileNetV2(10).init, jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))
+    variables = filled(shapes)
     path = tmp_path / "mobilenet.npz"
     weights.save(path, variables)
     found, record = weights.read_features({"mobilenet": path})
