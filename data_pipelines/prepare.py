@@ -1,10 +1,13 @@
-"""Makes TFDS data sets from files already on this machine, without a network.
+"""Makes data sets from files already on this machine, without a network.
 
     python -m data_pipelines.prepare mnist --from FOLDER [--data_dir DIR]
     python -m data_pipelines.prepare fashion_mnist --from FOLDER [--data_dir DIR]
     python -m data_pipelines.prepare digits5k [--data_dir DIR]
+    python -m data_pipelines.prepare images --from FOLDER --output FILE.npz --size 64
+        [--crop center|anime] [--grey] [--test 0.1]
 
-FOLDER holds the four idx files, gzipped or not. The result is TFDS' own: `tfds.load('mnist')` reads it.
+For the first two FOLDER holds the four idx files, gzipped or not. The result is TFDS' own: `tfds.load('mnist')`
+reads it. `images` takes any folder of pictures and writes a file for `config.data.path`.
 """
 
 import argparse
@@ -12,7 +15,9 @@ import importlib
 import os
 import sys
 
-from data_pipelines import DataError, _tensorflow, digits5k, idx, reading
+import numpy as np
+
+from data_pipelines import DataError, _tensorflow, digits5k, idx, pictures, reading
 
 
 def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
@@ -73,20 +78,86 @@ def _examples(image, label):
         yield i, {"image": image[i], "label": label[i]}
 
 
+def prepare_images(folder: str, output: str, size: int, **options) -> str:
+    """Writes the pictures of a folder as an .npz file that `reading.load` reads, whole or not at all.
+
+    Args:
+      folder, size, options: as of `pictures.read_folder`.
+      output: the file to write, ending in .npz; one that is there already is refused.
+
+    Returns: lines that name each picture left out and why, and a last one with all counts.
+
+    Raises:
+      DataError: as `pictures.read_folder`; an output that cannot be.
+    """
+    folder, output = os.path.expanduser(folder), os.path.expanduser(output)
+    # Asked before the work, which may take hours.
+    parent = os.path.dirname(output) or "."
+    if not output.endswith(".npz"):
+        raise DataError(f"{output}: must end in .npz, or reading will not know it; give another --output")
+    if os.path.lexists(output):
+        raise DataError(f"{output}: is there already; move it away or give another --output")
+    if not os.path.isdir(parent) or not os.access(parent, os.W_OK):
+        raise DataError(f"{parent}: is no folder that can be written to; give another --output")
+    arrays, tally = pictures.read_folder(folder, size, **options)
+    _write(output, arrays)
+    return "\n".join(_report(output, arrays, tally))
+
+
+def _write(output, arrays) -> None:
+    # x: never over a file that came to be in the meantime.
+    with open(output, "xb") as file:
+        try:
+            np.savez(file, **arrays)
+        except BaseException:
+            os.unlink(output)
+            raise
+
+
+def _report(output, arrays, tally):
+    yield from (f"not read: {path}: {why}" for path, why in tally.unreadable.items())
+    yield from (f"no face: {path}" for path in tally.faceless)
+    train, test = arrays["train_image"], arrays["test_image"]
+    shape, classes = " x ".join(map(str, train.shape[1:])), len(arrays.get("classes", ()))
+    yield (
+        f"{output}: {len(train)} train, {len(test)} test pictures of {shape}, {classes or 'no'} classes; "
+        f"{tally.enlarged} of them enlarged; left out: {len(tally.unreadable)} not read, {len(tally.faceless)} "
+        "without a face"
+    )
+
+
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(prog="data_pipelines.prepare", description=__doc__.split("\n")[0])
-    parser.add_argument("name", choices=[*reading.IDX_SETS, "digits5k"], help="the data set")
-    parser.add_argument("--from", dest="folder", default="", help="folder with the four idx files")
-    parser.add_argument("--data_dir", default="", help="TFDS' folder; its own default if not given")
-    given = parser.parse_args(arguments)
-    if (given.name == "digits5k") == bool(given.folder):
-        parser.error("mnist and fashion_mnist need --from FOLDER, and digits5k takes none")
+    given = _parser().parse_args(arguments)
     try:
-        print(prepare(given.name, given.folder, given.data_dir))
+        if given.name == "images":
+            options = {"crop": given.crop, "grey": given.grey, "test": given.test}
+            print(prepare_images(given.folder, given.output, given.size, **options))
+        else:
+            print(prepare(given.name, given.folder, given.data_dir))
     except (DataError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f"data_pipelines.prepare: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="data_pipelines.prepare", description=__doc__.split("\n")[0])
+    names = parser.add_subparsers(dest="name", metavar="NAME", required=True, help="the data set")
+    for name in (*reading.IDX_SETS, "digits5k"):
+        one = names.add_parser(name, help=f"{name}, for tfds.load")
+        if name in reading.IDX_SETS:
+            one.add_argument("--from", dest="folder", required=True, help="folder with the four idx files")
+        else:
+            one.set_defaults(folder="")
+        one.add_argument("--data_dir", default="", help="TFDS' folder; its own default if not given")
+    one = names.add_parser("images", help="any folder of pictures, as an .npz file")
+    one.add_argument("--from", dest="folder", required=True, help="folder of pictures, searched to any depth")
+    one.add_argument("--output", required=True, help="the .npz file to write; never over one that is there")
+    one.add_argument("--size", type=int, required=True, help="side of the square pictures, pixels")
+    one.add_argument("--crop", choices=pictures.CROPS, default="center", help="the middle, or the largest drawn face")
+    one.add_argument("--grey", action="store_true", help="one channel instead of three")
+    one.add_argument("--test", type=float, default=0.1, help="share of the test split (0.1)")
+    return parser
 
 
 if __name__ == "__main__":

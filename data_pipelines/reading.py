@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from data_pipelines import DataError, _tensorflow, digits5k, idx
+from data_pipelines import DataError, _tensorflow, digits5k, idx, stacked
 
 # Sets whose idx files `python -m data_pipelines.prepare NAME --from FOLDER` takes.
 IDX_SETS = ("mnist", "fashion_mnist")
@@ -19,10 +19,13 @@ def load(name: str, *, path: str = "", data_dir: str = "") -> dict[str, dict[str
     """The images and labels of a data set.
 
     Args:
-      name: 'digits5k', which needs neither network nor TensorFlow, or any TFDS set with `image`, `label` and
-        the splits train and test, pictures all of one size: 'mnist', 'fashion_mnist', 'cifar10', ...
+      name: 'digits5k', which needs neither network nor TensorFlow; any TFDS set with `image`, `label` and
+        the splits train and test, pictures all of one size: 'mnist', 'fashion_mnist', 'cifar10', ...; or
+        'stacked_mnist' (128,000 and 26,000 pictures of three digits each, labels 0..999, see
+        `stacked.stack`) and 'stacked_digits5k' (20,000 and 2,000), where each split stacks its own digits.
       path: if given, the user's own files instead, whatever the name: a folder with four idx files (see
-        `idx.read_folder`), or an .npz file with train_image, train_label, test_image and test_label.
+        `idx.read_folder`), or an .npz file with train_image, train_label, test_image and test_label. The
+        stacked sets then stack the digits in these files.
       data_dir: TFDS' folder; empty means TFDS' own default.
 
     Returns: {'train': {'image': uint8 [n, height, width, channels], 'label': int64 [n]}, 'test': the same}.
@@ -31,6 +34,8 @@ def load(name: str, *, path: str = "", data_dir: str = "") -> dict[str, dict[str
       DataError: an unknown name, faulty files, or a set that is neither prepared nor to be had; without a
         network this is known within ten seconds.
     """
+    if name in stacked.SETS:
+        return _load_stacked(stacked.SETS[name], path, data_dir)
     if path:
         data = _load_files(os.path.expanduser(path))
     elif name == "digits5k":
@@ -40,6 +45,18 @@ def load(name: str, *, path: str = "", data_dir: str = "") -> dict[str, dict[str
     for split, arrays in data.items():
         _check(arrays["image"], arrays["label"], f"{path or name}, split {split}")
     return data
+
+
+def _load_stacked(sizes, path, data_dir):
+    digits = load(sizes.base, path=path, data_dir=data_dir)
+    counts = {"train": sizes.train, "test": sizes.test}
+    try:
+        return {
+            split: stacked.stack(digits[split]["image"], digits[split]["label"], count, stacked.KEYS[split])
+            for split, count in counts.items()
+        }
+    except DataError as error:
+        raise DataError(f"{path or sizes.base}: {error}") from error
 
 
 def _check(image, label, where) -> None:
@@ -77,7 +94,7 @@ def _load_tfds(name, data_dir):
     # Asked first, as tfds.builder looks for unknown names on the network.
     known = tfds.list_builders(with_community_datasets=False)
     if name.split("/")[0] not in known:
-        close = ", ".join(difflib.get_close_matches(name, ["digits5k", *known])) or "none"
+        close = ", ".join(difflib.get_close_matches(name, ["digits5k", *stacked.SETS, *known])) or "none"
         raise DataError(f"no data set is called {name!r}; close names: {close}; or set config.data.path")
     try:
         builder = tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)

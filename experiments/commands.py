@@ -1,10 +1,12 @@
 """What the commands share: flags that are read strictly, and mistakes told in one message with exit status 2."""
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import jax
 from absl import app, flags, logging
@@ -22,6 +24,38 @@ class UsageError(Exception):
 def cache_folder() -> Path:
     """The user's cache folder of this project: $XDG_CACHE_HOME/gans, by default ~/.cache/gans."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gans"
+
+
+def default_workdir(config: str) -> Path:
+    """The folder of a run that was given none: runs/dcgan-mnist-hinge for .../dcgan.py:mnist,hinge."""
+    file, _, presets = config.partition(":")
+    return Path("runs", "-".join([Path(file).stem, *filter(None, presets.split(","))]))
+
+
+def check_output(path: Path) -> None:
+    """Makes sure, before any work is done, that a file can be written there; it writes nothing.
+
+    Raises:
+      UsageError: if it cannot.
+    """
+    if path.is_dir():
+        raise UsageError(f"--output={path} is a folder; give the name of a file.")
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"--output={path} cannot be written: {existing} is no folder that you may write into.")
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write bytes into, which stands at `path` once all of them are written; until then an old one does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(part, "wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def define_config() -> flags.FlagHolder:
@@ -42,7 +76,7 @@ def start(main: Callable[[], int | None]) -> None:
 
     def guarded(argv):
         del argv
-        logging.set_verbosity(logging.WARNING)
+        logging.set_verbosity(logging.ERROR)  # Orbax warns of its own options
         if COMPILATION_CACHE.value:
             jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import data, runs, scoring
-from experiments.commands import UsageError, start
+from experiments.commands import start
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run to score.", required=True)
 
@@ -20,8 +20,7 @@ def main() -> None:
     splits = data.read(config)
     if state.frozen is None:
         frozen, now = scoring.frozen_networks(config, splits["train"])
-        if now != record:
-            raise UsageError(f"The judge of {workdir} is gone and could not be trained to the same weights again.")
+        runs.check_frozen(workdir, now)
         state = state.replace(frozen=frozen)
     print(scoring.report(workdir, config, gan, state, record, splits["test"]))
 

@@ -12,10 +12,33 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
+from experiments.commands import whole_file
+
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """Images in [-1, 1] as uint8."""
     return np.clip(np.round((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def grid(images: np.ndarray) -> np.ndarray:
+    """Pictures uint8 [count, height, width, channels] side by side, near square: uint8 [height, width, 3]."""
+    count, height, width, channels = images.shape
+    columns = int(np.ceil(np.sqrt(count)))
+    lines = -(-count // columns)
+    filled = np.zeros((lines * columns, height, width, channels), np.uint8)
+    filled[:count] = images
+    whole = filled.reshape(lines, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    whole = whole.reshape(lines * height, columns * width, channels)
+    return np.broadcast_to(whole, (*whole.shape[:2], 3))
+
+
+def pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """A grid of pairs: each picture uint8 [count, height, width, channels] of the left with its one of the right."""
+    framed = [
+        np.pad(side, ((0, 0), (2, 2), margin, (0, 0)), constant_values=255)
+        for side, margin in ((left, (2, 1)), (right, (1, 2)))
+    ]
+    return grid(np.concatenate(framed, axis=2))
 
 
 def rows(
@@ -66,7 +89,18 @@ def _drawn(figure):
 
 def write(path: Path, picture: np.ndarray) -> None:
     """Writes a PNG whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    Image.fromarray(picture).save(part, format="png")
-    part.replace(path)
+    with whole_file(path) as file:
+        Image.fromarray(picture).save(file, format="png")
+
+
+def write_gif(path: Path, pictures: Sequence[np.ndarray]) -> None:
+    """Writes uint8 [height, width, 3] pictures as an animation that runs round and round, whole or not at all."""
+    first, *rest = map(Image.fromarray, pictures)
+    with whole_file(path) as file:
+        first.save(file, format="gif", save_all=True, append_images=rest, duration=80, loop=0)
+
+
+def write_set(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes an .npz of arrays, whole or not at all."""
+    with whole_file(path) as file:
+        np.savez_compressed(file, **arrays)

@@ -15,6 +15,8 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.graph_pb2 import GraphDef
 from tqdm import tqdm
 
+from experiments.sentinel import Sentinel
+
 
 class Diverged(Exception):
     """A metric or a parameter is not finite."""
@@ -48,10 +50,11 @@ def _forget_after(workdir: Path, step: int) -> None:
 class Logs:
     """Writes a run's metrics and pictures into its workdir; a context manager."""
 
-    def __init__(self, workdir: Path, step: int, steps: int, every: int):
-        """Goes on after `step` of `steps`, writing each `every`-th step's metrics."""
+    def __init__(self, workdir: Path, step: int, steps: int, every: int, sentinel: Sentinel | None = None):
+        """Goes on after `step` of `steps`, writing each `every`-th step's metrics; a sentinel sees these too."""
         _forget_after(workdir, step)
         self._every = every
+        self._sentinel = sentinel
         self._file = open(workdir / "metrics.jsonl", "a")  # noqa: SIM115 (closed in __exit__)
         self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None)
         self._bar = progress_bar(total=steps, initial=step, desc="training")
@@ -97,14 +100,22 @@ class Logs:
         self._file.flush()
         for name, value in {**values, "steps_per_second": rate}.items():
             self._board.add_scalar(name, value, step)
+        if self._sentinel and (sentence := self._sentinel.look(step, values)):
+            self._bar.write(sentence)
+            self.text("collapse", sentence, step)
 
     def picture(self, name: str, picture: np.ndarray, step: int) -> None:
         """Shows a picture, uint8 [height, width, 3], in TensorBoard."""
         self._board.add_image(name, picture, step, dataformats="HWC")
 
-    def text(self, name: str, content: str) -> None:
+    def text(self, name: str, content: str, step: int = 0) -> None:
         """Shows a text in TensorBoard as it is."""
-        self._board.add_text(name, "    " + content.replace("\n", "\n    "), 0)
+        self._board.add_text(name, "    " + content.replace("\n", "\n    "), step)
+
+    def scores(self, step: int, scores: Mapping[str, float]) -> None:
+        """Shows scores in TensorBoard, beside the metrics."""
+        for name, value in scores.items():
+            self._board.add_scalar(f"scores/{name}", value, step)
 
     def graph(self, graph: GraphDef) -> None:
         """Shows a graph in TensorBoard's GRAPHS tab."""

@@ -9,9 +9,19 @@ import optax
 from ml_collections import ConfigDict, config_dict
 
 from experiments.commands import UsageError
+from gans import stabilizers
 
 # Settings of ours; everything else in an optimizer's config is handed to the optax function of that name.
-OWN = ("name", "learning_rate", "schedule", "warmup", "decay_updates", "final_fraction", "clip_norm")
+OWN = (
+    "name",
+    "learning_rate",
+    "schedule",
+    "warmup",
+    "decay_updates",
+    "final_fraction",
+    "clip_norm",
+    "historical_averaging",
+)
 NAMES = ("adam", "adamw", "sgd", "rmsprop", "adadelta", "adagrad", "adamax", "nadam", "lion", "radam", "yogi")
 
 
@@ -27,6 +37,7 @@ def default(learning_rate: float, **settings: Any) -> ConfigDict:
             "decay_updates": 0,  # updates of this player over which it falls; 0: the steps of the phase
             "final_fraction": 0.0,  # of the learning rate, at the end of the fall
             "clip_norm": number(),  # largest norm of a gradient
+            "historical_averaging": number(),  # weight of the pull to the mean of the past: arXiv 1606.03498
             # Settings of the optimizers; None: not given to optax.
             "b1": 0.9,
             "b2": 0.999,
@@ -62,10 +73,12 @@ def make(config: Mapping[str, Any], steps: int) -> optax.GradientTransformation:
     if strange := sorted(settings.keys() - known.keys()):
         takes = ", ".join(key for key in known if key != "learning_rate")
         raise UsageError(f"{name} takes no {strange[0]} (it takes {takes}); set {strange[0]}=None beside name={name}.")
-    optimizer = function(_schedule(config, steps), **settings)
+    chain = [function(_schedule(config, steps), **settings)]
     if config["clip_norm"] is not None:
-        return optax.chain(optax.clip_by_global_norm(config["clip_norm"]), optimizer)
-    return optimizer
+        chain.insert(0, optax.clip_by_global_norm(config["clip_norm"]))
+    if config["historical_averaging"] is not None:
+        chain.insert(0, stabilizers.historical_averaging(config["historical_averaging"]))
+    return optax.chain(*chain) if len(chain) > 1 else chain[0]
 
 
 def _schedule(config, steps):

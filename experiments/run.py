@@ -9,20 +9,23 @@ import sys
 from pathlib import Path
 
 from absl import flags
+from ml_collections import config_flags
 
 from experiments import logs, train
-from experiments.commands import define_config, fail, start
+from experiments.commands import default_workdir, define_config, fail, start
+from experiments.sentinel import Collapsed
 
 CONFIG = define_config()
-WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; by default runs/CONFIG-PRESETS.")
 INIT_FROM = flags.DEFINE_string("init_from", None, "Workdir of another run whose networks a new run starts with.")
 
 
 def main() -> int:
-    workdir = Path(WORKDIR.value)
+    config = config_flags.get_config_filename(flags.FLAGS["config"])
+    workdir = Path(WORKDIR.value) if WORKDIR.value else default_workdir(config)
     try:
         print(train.train(CONFIG.value, workdir, INIT_FROM.value and Path(INIT_FROM.value)))
-    except logs.Diverged as error:
+    except (logs.Diverged, Collapsed) as error:
         fail(f"{error} The last good checkpoint is kept in {workdir / 'checkpoints'}.", status=1)
     except train.Interrupted as interrupted:
         print(f"{interrupted}; the same command goes on from here.", file=sys.stderr)

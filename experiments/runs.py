@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +77,13 @@ def sample_key(config: ConfigDict) -> jax.Array:
     return jax.random.split(jax.random.key(config.seed), 3)[2]
 
 
-def restore(
-    workdir: Path, config: ConfigDict, gan: Gan, tell: Callable[[str], None] = print
-) -> tuple[int, State] | None:
+def restore(workdir: Path, config: ConfigDict, gan: Gan) -> tuple[int, State] | None:
     """(step, state without frozen) of a workdir's newest whole checkpoint, or None if it has none."""
 
     def target(meta):
         return jax.eval_shape(lambda: gan.phases[meta["phase"]].enter(initial(config, gan)))
 
-    found = checkpoints.restore_newest(workdir / "checkpoints", target, tell)
+    found = checkpoints.restore_newest(workdir / "checkpoints", target, print)
     return found and found[:2]
 
 
@@ -155,6 +153,15 @@ def record_run(workdir: Path, config: ConfigDict, frozen: Mapping[str, Mapping[s
         workdir.mkdir(parents=True, exist_ok=True)
         write_json(workdir / "config.json", {"config": config.to_dict(), "frozen": frozen})
         return
+    check_frozen(workdir, frozen)
+
+
+def check_frozen(workdir: Path, frozen: Mapping[str, Mapping[str, str]]) -> None:
+    """Makes sure that frozen networks, wherever their files lie, are those that a workdir's run recorded.
+
+    Raises:
+      UsageError: if they are not.
+    """
     digests = [
         {name: entry["sha256"] for name, entry in record.items()} for record in (read_workdir(workdir)[1], frozen)
     ]

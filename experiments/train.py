@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from experiments import data, figures, graph, logs, runs, scoring
 from experiments.checkpoints import Checkpoints
 from experiments.commands import UsageError
+from experiments.sentinel import Sentinel
 from gans import parallel
 from gans.core import State
 
@@ -59,6 +60,7 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
     Raises:
       UsageError: before any work, for a config or workdir that cannot be right.
       logs.Diverged: if a metric or a parameter is not finite any more.
+      sentinel.Collapsed: if the players are out of balance and the config asks to stop then.
       Interrupted: after SIGTERM or SIGINT, when a checkpoint is written.
     """
     check(config)
@@ -86,20 +88,24 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
     total = sum(config.phases[phase].steps for phase in gan.phases)
     with (
         Interrupts() as interrupts,
-        logs.Logs(workdir, step, total, config.log_every) as log,
+        logs.Logs(workdir, step, total, config.log_every, watching(config)) as log,
         Checkpoints(workdir / "checkpoints", found and step, config.keep_checkpoints) as checkpoints,
     ):
         if found is None:
             log.text("config", json.dumps(config.to_dict(), indent=2))
             log.graph(graph.tensorboard(gan))
-        examples = data.some_examples(config, splits["test"], config.pictures)
+        examples = scoring.examples(config, splits["test"])
+
+        def score(state):
+            return scoring.scores(config, gan, state, record, splits["test"])
+
         start = 0
         for index, phase in enumerate(gan.phases):
             end = start + config.phases[phase].steps
             if step < end:
                 if step == start:
                     state = enter(gan, phase, state)
-                loop = Loop(config, workdir, gan, phase, log, checkpoints, interrupts, examples)
+                loop = Loop(config, workdir, gan, phase, log, checkpoints, interrupts, examples, score)
                 batches = data.train_batches(
                     config, splits["train"], phase=index, start=step - start, slices=gan.phases[phase].slices
                 )
@@ -120,9 +126,16 @@ def check(config: ConfigDict) -> None:
         )
     cadences = {f"phases.{name}.steps": phase.steps for name, phase in config.phases.items()}
     cadences |= {name: config[name] for name in ("log_every", "checkpoint_every", "sample_every")}
+    if config.score_every:
+        cadences["score_every"] = config.score_every
     for name, value in cadences.items():
         if value < 1 or value % config.steps_per_dispatch:
             raise UsageError(f"{name}={value} must be a positive multiple of {config.steps_per_dispatch=}.")
+
+
+def watching(config: ConfigDict) -> Sentinel | None:
+    """The sentinel that the config asks for."""
+    return Sentinel(config.collapse, config.log_every) if "collapse" in config else None
 
 
 def enter(gan, phase: str, state: State) -> State:
@@ -158,7 +171,8 @@ def finite_players(players: Any) -> dict[str, jax.Array]:
 class Loop:
     """One phase's steps, with what happens between them."""
 
-    def __init__(self, config, workdir, gan, phase, log, checkpoints, interrupts, examples):
+    def __init__(self, config, workdir, gan, phase, log, checkpoints, interrupts, examples, score):
+        self.score = score
         self.config, self.workdir, self.gan, self.phase = config, workdir, gan, phase
         self.log, self.checkpoints, self.interrupts, self.examples = log, checkpoints, interrupts, examples
         step = gan.phases[phase].step
@@ -184,6 +198,8 @@ class Loop:
                 raise Interrupted(stop)
             if step % self.config.sample_every == 0:
                 self.draw(step, state)
+            if self.config.score_every and step % self.config.score_every == 0 and step < end:
+                self.keep_scores(step, state)
         return state
 
     def save(self, step: int, state: State) -> None:
@@ -191,6 +207,11 @@ class Loop:
             if not finite:
                 raise logs.Diverged(f"Step {step}: the {name}'s parameters or optimizer state are not finite.")
         self.checkpoints.save(step, state.replace(frozen=None), {"phase": self.phase})
+
+    def keep_scores(self, step: int, state: State) -> None:
+        new = self.score(state)
+        scoring.write_history(self.workdir, new)
+        self.log.scores(step, {name: entry["value"] for name, entry in new.items()})
 
     def draw(self, step: int, state: State) -> None:
         picture = scoring.sample_rows(self.config, self.gan, state, self.examples)

@@ -1,8 +1,10 @@
 """Frozen networks: the judge that a run trains once, and where its weights are kept."""
 
+import functools
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax.errors import FlaxError
 from ml_collections import ConfigDict
 
 from data_pipelines import batching, images
@@ -19,6 +22,7 @@ from experiments.checkpoints import file_digest
 from experiments.commands import UsageError, cache_folder
 from experiments.logs import progress_bar
 from gans.frozen import digits
+from gans.frozen.compare import NETWORKS
 
 RECIPE_VERSION = 1  # raised whenever the code below would train other weights from the same recipe
 
@@ -50,6 +54,29 @@ def load_frozen(record: Mapping[str, Mapping[str, str]]) -> dict[str, Any] | Non
         if file_digest(entry["path"]) != entry["sha256"]:
             raise UsageError(f"{entry['path']} has changed since this run recorded it as its {name}; remove the file.")
     return {name: read(Path(entry["path"])) for name, entry in record.items()}
+
+
+def read_features(files: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
+    """The networks {name: variables} whose weights the user brings, and the record {name: {'path', 'sha256'}}.
+
+    Args:
+      files: {name in `gans.frozen.compare.NETWORKS`: .npz file, as the commands experiments.*_weights write them}.
+
+    Raises:
+      UsageError: if a file is missing, damaged, or holds another network.
+    """
+    found = {}
+    for name, path in files.items():
+        try:
+            found[name] = read(path)
+            apply = functools.partial(NETWORKS[name], found[name])
+            jax.eval_shape(apply, jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, FlaxError) as error:
+            raise UsageError(
+                f"config.features.{name}={path} does not hold the weights of {name} "
+                f"({str(error).splitlines()[0]}); make it by experiments.{name}_weights."
+            ) from error
+    return found, {name: {"path": str(path.absolute()), "sha256": file_digest(path)} for name, path in files.items()}
 
 
 def judge(recipe: ConfigDict, train: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, str]]:

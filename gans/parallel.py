@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gans.core import GradFn, State, Step, cut, plain, scan
+from gans.core import GradFn, State, Step, cut, plain, scan, unrolled
 from gans.draws import count, with_positions
 
 
@@ -32,7 +32,7 @@ def accumulate(times: int, grad: GradFn = plain) -> GradFn:
             def add(total, micro_batch):
                 return jax.tree.map(jnp.add, total, one(moving, state, micro_batch, key)), None
 
-            total, _ = jax.lax.scan(add, zeros, batch)
+            total, _ = jax.lax.scan(add, zeros, batch, unroll=unrolled())
             return jax.tree.map(lambda value: value / times, total)
 
         return mean

@@ -44,6 +44,7 @@ def bare_seconds(step, state, batches, key) -> float:
 def main() -> None:
     config, steps = CONFIG.value, STEPS.value
     config.checkpoint_every = config.sample_every = 10**9  # what is measured is the loop between them
+    config.score_every = 0
     config.phases = {name: {"steps": 10**9} for name in config.phases}
     arrays = data.read(config)["train"]
     phase = next(iter(config.phases))
@@ -61,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder)
         with logs.Logs(workdir, 0, 10**9, config.log_every) as log, Checkpoints(workdir / "checkpoints", None) as saved:
-            loop = train.Loop(config, workdir, gan, phase, log, saved, _Calm, None)
+            loop = train.Loop(config, workdir, gan, phase, log, saved, _Calm, None, None)
             source, state, at = batches(), fresh(gan), 0
             for pair in range(PAIRS.value + 1):
                 seconds = bare_seconds(step, fresh(bare), flat, key)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gans import core, draws, losses
+from gans import core, draws, features, losses
 from gans.core import Gan, Phase
 from gans.frozen import digits
 from gans.inpainting import networks
@@ -124,9 +124,12 @@ def make(
     def evaluate(state, batch, key):
         restored = sample(state, {"masked": batch["masked"]}, key)["restored"]
         pictures = {"clean": batch["image"], "masked": batch["masked"], "restored": restored}
-        verdicts = {name: digits.verdicts(state.frozen["judge"], images) for name, images in pictures.items()}
+        verdicts = {name: digits.verdicts(state.frozen["digits"], images) for name, images in pictures.items()}
         right = {f"correct_{name}": verdict == batch["label"] for name, verdict in verdicts.items()}
         return right | {f"verdict_{name}": verdict for name, verdict in verdicts.items()}
+
+    def discriminator_features(state, batch):
+        return features.of_discriminator(discriminator, state.players["discriminator"], batch["image"])
 
     moved = optimizers["adversarial"]
     turns = (
@@ -143,6 +146,7 @@ def make(
         sample,
         inputs,
         evaluate,
+        discriminator_features,
     )
 
 

@@ -65,7 +65,7 @@ class FoldedUNet(nn.Module):
         x = nn.relu(dense(self.coarse)(space_to_depth(skip)))
         x = x + nn.relu(conv(self.coarse)(x))
         whole = nn.relu(dense(32)(x))
-        code = nn.relu(dense(self.code)(whole.reshape(len(whole), -1)))
+        code = nn.relu(dense(self.code)(whole.reshape(whole.shape[0], -1)))
         spread = nn.relu(dense(whole[0].size)(code)).reshape(whole.shape)
         x = x + nn.Dense(self.coarse)(spread)
         x = x + nn.relu(conv(self.coarse)(x))
@@ -88,8 +88,9 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, images, train: bool = False):
         x = images
-        for filters, strides in ((64, 2), (128, 2), (256, 1)):
+        for index, (filters, strides) in enumerate(((64, 2), (128, 2), (256, 1))):
             x = leaky_relu(keras_conv(filters, (3, 3), strides)(x))
+            self.sow("intermediates", f"stage_{index}", x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         features = x.reshape(x.shape[0], -1)
         return keras_dense(1)(features), features
@@ -108,8 +109,11 @@ class FoldedDiscriminator(nn.Module):
     def __call__(self, images, train: bool = False):
         drop = nn.Dropout(self.dropout, deterministic=not train)
         first, second, third = self.channels
-        x = drop(leaky_relu(nn.Conv(first, (3, 3))(space_to_depth(images))))
-        x = drop(leaky_relu(nn.Dense(second)(space_to_depth(x))))
-        x = drop(leaky_relu(nn.Conv(third, (3, 3))(x)))
-        features = x.reshape(x.shape[0], -1)
+        x = leaky_relu(nn.Conv(first, (3, 3))(space_to_depth(images)))
+        self.sow("intermediates", "stage_0", x)
+        x = leaky_relu(nn.Dense(second)(space_to_depth(drop(x))))
+        self.sow("intermediates", "stage_1", x)
+        x = leaky_relu(nn.Conv(third, (3, 3))(drop(x)))
+        self.sow("intermediates", "stage_2", x)
+        features = drop(x).reshape(x.shape[0], -1)
         return nn.Dense(1)(features), features

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from data_pipelines import DataError, digits5k, reading
+from data_pipelines._tensorflow import import_tensorflow
 from tests.data_pipelines import idx_files
 
 
@@ -44,6 +45,34 @@ def test_folder_of_idx_files(tmp_path):
     written = idx_files.write_folder(tmp_path)
     read = reading.load("mnist", path=str(tmp_path))
     np.testing.assert_array_equal(read["test"]["image"], written["test"]["image"])
+
+
+def test_cifar10_as_tfds_stores_it(tmp_path):
+    import_tensorflow()
+    import tensorflow_datasets as tfds
+
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), np.uint8)
+    parts = {"train": range(20), "test": range(20, 30)}
+
+    class FromMemory(tfds.builder_cls("cifar10"), skip_registration=True):
+        name = "cifar10"
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(split, rows) for split, rows in parts.items()}
+
+        def _generate_examples(self, split, rows):
+            for i in rows:
+                yield i, {"id": f"{split}_{i}", "image": pixels[i], "label": i % 10}
+
+    FromMemory(data_dir=tmp_path).download_and_prepare()
+    data = reading.load("cifar10", data_dir=str(tmp_path))
+    for split, rows in parts.items():
+        image, label = data[split]["image"], data[split]["label"]
+        assert data[split].keys() == {"image", "label"}
+        assert (image.shape, image.dtype, label.dtype) == ((len(rows), 32, 32, 3), np.uint8, np.int64)
+        # TFDS stores in an order of its own.
+        found = {x.tobytes(): y for x, y in zip(image, label, strict=True)}
+        assert found == {pixels[i].tobytes(): i % 10 for i in rows}
 
 
 def npz_arrays(**changes):
@@ -150,7 +179,7 @@ def test_no_tensorflow_nor_jax_before_data_is_read_through_it(tmp_path):
     idx_files.write_folder(tmp_path)
     program = f"""
 import sys
-from data_pipelines import batching, digits5k, idx, images, prepare, reading
+from data_pipelines import batching, digits5k, faces, idx, images, pictures, prepare, reading, stacked
 data = reading.load("mnist", path={str(tmp_path)!r})
 data = reading.load("digits5k")
 maps = [images.scale, images.flip_horizontal, images.shift(1), batching.PerPicture(images.mask_square())]

@@ -107,7 +107,8 @@ def test_sample_writes_a_grid_or_single_files(workdir, tmp_path):
     done = programs.call("sample", f"--workdir={workdir}", "--count=5", f"--output={tmp_path / 'single'}")
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "single").glob("*.png"))) == 5
-    assert_refused(programs.call("sample", f"--workdir={workdir}", "--output=x.gif"), "x.gif")
+    assert_refused(programs.call("sample", f"--workdir={workdir}", "--output=x.jpg"), "x.jpg")
+    assert_refused(programs.call("sample", f"--workdir={workdir}", "--output=x.gif"), "no latents")
     assert_refused(programs.call("sample", f"--workdir={workdir}", "--count=5000"), "only 1000")
 
 

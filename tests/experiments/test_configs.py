@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import experiments
-from experiments import data, runs, train
+from experiments import data, runs, scoring, train
 
 CONFIGS = sorted(path.stem for path in (Path(experiments.__file__).parent / "configs").glob("[!_]*.py"))
 
@@ -29,6 +29,12 @@ def test_a_tiny_run_from_end_to_end(name, tmp_path, capsys):
     for player in runs.build(config).phases and config.optimizers[next(iter(config.phases))]:
         assert {f"{player}/gradient_norm", f"{player}/update_norm"} < set(records[0])
     assert len(list((workdir / "samples").glob("*.png"))) >= 2
+    scores = json.loads((workdir / "scores.json").read_text())
+    if config.get("score_every"):
+        history = json.loads((workdir / "score_history.json").read_text())
+        assert {name: list(steps) for name, steps in history.items()} == {
+            name: [str(step) for step in range(config.score_every, total, config.score_every)] for name in scores
+        }
 
     # Starting again finds nothing left to train, and says the same.
     capsys.readouterr()
@@ -39,8 +45,11 @@ def test_a_tiny_run_from_end_to_end(name, tmp_path, capsys):
     # The finished run is there for other programs.
     gan, state = experiments.load(workdir)
     assert int(state.step) == total
-    examples = data.some_examples(config, data.read(config)["test"], 3)
-    inputs = {name: examples[name] for name in gan.inputs(3)}
+    if "latent" in gan.inputs(1):
+        inputs = scoring.numbered(gan, 3, config.model.classes)
+    else:
+        examples = data.some_examples(config, data.read(config)["test"], 3)
+        inputs = {name: examples[name] for name in gan.inputs(1)}
     for images in gan.sample(state, inputs, jax.random.key(0)).values():
         assert images.shape[0] == 3
         assert np.isfinite(images).all()

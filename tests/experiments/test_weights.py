@@ -1,11 +1,14 @@
 import pickle
 
+import jax
 import numpy as np
 import pytest
 
 from experiments import weights
 from experiments.commands import UsageError
 from experiments.configs import inpainting
+from gans.frozen import mobilenet
+from tests.gans.filled import filled
 
 
 def few_digits():
@@ -75,3 +78,24 @@ def test_no_pickle_is_executed(tmp_path):
     path.write_bytes(pickle.dumps(Harm()))
     with pytest.raises(ValueError, match="pickle"):
         weights.read(path)
+
+
+def test_the_users_weights_are_read_and_recorded(tmp_path):
+    shapes = jax.eval_shape(mobilenet.MobileNetV2(10).init, jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))
+    variables = filled(shapes)
+    path = tmp_path / "mobilenet.npz"
+    weights.save(path, variables)
+    found, record = weights.read_features({"mobilenet": path})
+    assert record == {"mobilenet": {"path": str(path), "sha256": weights.file_digest(path)}}
+    jax.tree.map(np.testing.assert_array_equal, found["mobilenet"], variables)
+
+
+@pytest.mark.parametrize("content", [None, b"no archive", {"a/b": np.zeros(3)}])
+def test_files_that_hold_no_such_weights_are_refused(tmp_path, content):
+    path = tmp_path / "mobilenet.npz"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        np.savez(path, **content)
+    with pytest.raises(UsageError, match=r"config.features.mobilenet=.* experiments.mobilenet_weights"):
+        weights.read_features({"mobilenet": path})

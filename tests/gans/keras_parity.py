@@ -1,5 +1,7 @@
 """Compares Flax networks with Keras ones that have the same layers, with weights copied from Keras."""
 
+from types import MappingProxyType
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -25,11 +27,16 @@ STATISTICS = {"moving_mean": "mean", "moving_variance": "var"}
 KINDS = {"Conv2D": "Conv", "Dense": "Dense", "BatchNormalization": "BatchNorm"}
 
 
-def variables_of(model):
-    """A Keras model's weights as variables of a Flax network that has the same layers in the same order."""
+def variables_of(model, kinds=MappingProxyType({})):
+    """A Keras model's weights as variables of a Flax network that has the same layers in the same order.
+
+    Args:
+      model: the Keras model.
+      kinds: {kind of Keras layer: module of ours}, where it is not Flax's own.
+    """
     variables, counts = {"params": {}}, {}
     for layer in model.layers:
-        kind = KINDS.get(type(layer).__name__)
+        kind = (KINDS | dict(kinds)).get(type(layer).__name__)
         if kind is None:
             continue
         name = f"{kind}_{counts.setdefault(kind, 0)}"
@@ -55,21 +62,22 @@ def keras_outputs(model, images, training):
         return keras.ops.convert_to_numpy(model(images, training=training))
 
 
-def assert_same_network(apply, model, images):
+def assert_same_network(apply, model, images, kinds=MappingProxyType({})):
     """Checks a network in both modes, and the running statistics after a training step.
 
     Args:
       apply: (variables, images, train) -> (outputs, new statistics {layer: {'mean', 'var'}}); dropout must be off.
       model: the Keras model; its dropout rates must be 0.
       images: numpy array to call both with.
+      kinds: as for `variables_of`.
     """
     randomize(model)
-    variables = variables_of(model)
+    variables = variables_of(model, kinds)
     ours, _ = apply(variables, images, False)
     assert_same(ours, keras_outputs(model, images, False))
     ours, statistics = apply(variables, images, True)
     assert_same(ours, keras_outputs(model, images, True))
-    after = variables_of(model).get("batch_stats", {})
+    after = variables_of(model, kinds).get("batch_stats", {})
     assert statistics.keys() == after.keys()
     for layer, values in after.items():
         for name, value in values.items():

@@ -1,6 +1,8 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from gans import layers
 
@@ -28,3 +30,88 @@ def test_upsample_repeats_pixels():
 
 def test_leaky_relu_has_the_slope_of_gans():
     np.testing.assert_allclose(layers.leaky_relu(jnp.array([-1.0, 2.0])), [-0.2, 2.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_halving_and_doubling_convolutions_are_xlas_own(size):
+    for module, reference in (
+        (layers.HalvingConv(4, size), nn.Conv(4, (size, size), 2)),
+        (layers.ConvTranspose(4, size), nn.ConvTranspose(4, (size, size), (2, 2), transpose_kernel=True)),
+    ):
+        variables = module.init(jax.random.key(1), IMAGES)
+        variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)  # a bias that counts
+        expected = reference.init(jax.random.key(1), IMAGES)
+        assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, expected)
+        np.testing.assert_allclose(
+            module.apply(variables, IMAGES), reference.apply(variables, IMAGES), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_sizes_that_the_folded_convolutions_do_not_have():
+    with pytest.raises(ValueError, match="size is 3; it must be 4 or 5"):
+        layers.HalvingConv(4, 3).init(jax.random.key(0), IMAGES)
+
+
+def test_max_pool_drops_an_odd_last_row():
+    pooled = layers.max_pool(IMAGES[:, :5])
+    assert pooled.shape == (2, 2, 4, 3)
+    np.testing.assert_array_equal(pooled[1, 1, 3], IMAGES[1, 2:4, 6:8].max((0, 1)))
+
+
+def test_minibatch_discrimination_is_its_formula_and_tells_a_collapsed_batch():
+    module = layers.MinibatchDiscrimination(kernels=3, dimensions=2)
+    features = jax.random.normal(jax.random.key(2), (4, 5))
+    variables = module.init(jax.random.key(3), features)
+    found = module.apply(variables, features)
+    m = np.einsum("na,abc->nbc", features, variables["params"]["tensor"])
+    for i in range(4):
+        expected = sum(np.exp(-np.abs(m[i] - m[j]).sum(-1)) for j in range(4) if j != i)
+        np.testing.assert_allclose(found[i], np.concatenate([features[i], expected]), rtol=1e-5)
+    collapsed = module.apply(variables, jnp.broadcast_to(features[:1], features.shape))
+    np.testing.assert_allclose(collapsed[:, 5:], 3)  # each of the three others is right here
+    assert (found[:, 5:] < 3).all()
+
+
+def test_the_largest_singular_value_becomes_one():
+    class Network(nn.Module):
+        @nn.compact
+        def __call__(self, x, train):
+            return layers.constrained(layers.HalvingConv(6, use_bias=False), True, train)(x)
+
+    module = Network()
+    variables = module.init(jax.random.key(0), IMAGES, False)
+    for _ in range(60):  # power iterations
+        _, stats = module.apply(variables, IMAGES, True, mutable=["batch_stats"])
+        variables = {**variables, **stats}
+    kernel = jax.tree.leaves(variables["params"])[0]
+    sigma = jnp.linalg.svd(kernel.reshape(-1, 6), compute_uv=False)[0]
+    plain = layers.HalvingConv(6, use_bias=False).apply({"params": {"kernel": kernel / sigma}}, IMAGES)
+    np.testing.assert_allclose(module.apply(variables, IMAGES, False), plain, rtol=1e-3, atol=1e-4)
+
+
+def test_instance_norm_is_of_each_picture_and_channel():
+    class Network(nn.Module):
+        norm: str
+
+        @nn.compact
+        def __call__(self, x):
+            return layers.normalise(x, self.norm, True)
+
+    normed, _ = Network("instance").init_with_output(jax.random.key(0), 3 * IMAGES + 2)
+    np.testing.assert_allclose(normed.mean((1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(normed.std((1, 2)), 1, atol=1e-3)
+    vectors = jnp.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(Network("instance").init_with_output(jax.random.key(0), vectors)[0], vectors)
+    with pytest.raises(ValueError, match="no norm 'layer'; choose batch, instance or none"):
+        Network("layer").init(jax.random.key(0), vectors)
+
+
+def test_projection_scores_the_label():
+    module = layers.Projection(classes=3)
+    features, label = jax.random.normal(jax.random.key(0), (2, 4)), jnp.array([2, 0])
+    variables = module.init(jax.random.key(1), features, label)
+    plain, classes = (variables["params"][f"Dense_{i}"]["kernel"] for i in range(2))
+    expected = features @ plain + (features * classes[label]).sum(-1, keepdims=True)
+    np.testing.assert_allclose(module.apply(variables, features, label), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="needs the label"):
+        module.init(jax.random.key(1), features)

@@ -164,7 +164,7 @@ def test_no_gradient_of_the_judge_and_the_judge_only_in_evaluation():
     state = entered(gan, batch)
     gan.phases["adversarial"].step(state, batch, KEY)  # needs no judge at all
     judge = digits.DigitClassifier().init(KEY, batch["image"])
-    found = gan.evaluate(state.replace(frozen={"judge": judge}), batch, KEY)
+    found = gan.evaluate(state.replace(frozen={"digits": judge}), batch, KEY)
     assert {name for name in found if name.startswith("correct_")} == {
         "correct_clean",
         "correct_masked",

@@ -1,0 +1,84 @@
+r"""Convolutional GANs.
+
+    python -m experiments.run --config=experiments/configs/dcgan.py:digits5k --workdir=runs/digits
+    python -m experiments.run --config=experiments/configs/dcgan.py:conditional --workdir=runs/conditional
+    python -m experiments.run --config=experiments/configs/dcgan.py:document --config.data.path=faces.npz --workdir=...
+
+Presets, applied from left to right: `digits` (28x28, the default), `document` (64x64 faces, from an .npz that
+data_pipelines.prepare makes), `r3gan` (residual networks, RpGAN + R1 + R2), the data `digits5k`, `mnist`, `fashion`,
+`cifar10`, `stacked` (Stacked-MNIST), `conditional` (on class labels), the losses `hinge`, `least_squares`, `wgan_gp`,
+the techniques `feature_matching`, `minibatch`, `spectral`, `diffaugment`, and `tiny` (a test in seconds).
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import optimizers
+from experiments.configs import _latent
+
+
+def get_config(presets: str = "") -> ConfigDict:
+    config = _latent.base("dcgan")
+    config.batch_size = 64
+    config.phases.adversarial.steps = 2_500
+    digits(config)
+    return _latent.apply(config, presets, PRESETS)
+
+
+def digits(config: ConfigDict) -> None:
+    config.model.update(generator="Generator", discriminator="Discriminator", average_decay=0.995)
+    config.model.generator_options = ConfigDict({"channels": (128, 64), "norm": "batch"})
+    config.model.discriminator_options = ConfigDict(
+        {
+            "channels": (64, 128),
+            "dropout": 0.3,
+            "norm": "none",
+            "spectral_norm": False,
+            "minibatch_discrimination": False,
+        }
+    )
+
+
+def document(config: ConfigDict) -> None:
+    config.data.name = "images"  # the user's own, in config.data.path
+    config.judge = ConfigDict()  # nobody judges faces
+    config.model.update(generator="DocumentGenerator", discriminator="DocumentDiscriminator", average_decay=None)
+    config.model.update(image_shape=(64, 64, 3), passes="turns", inference_fakes=True)
+    config.model.update(real_label=(0.8, 1.0), fake_label=(0.0, 0.2))
+    config.model.generator_options = ConfigDict({"norm": "batch"})
+    config.model.discriminator_options = ConfigDict(
+        {"dropout": 0.0, "spectral_norm": False, "minibatch_discrimination": False}
+    )
+    for player in ("generator", "discriminator"):
+        config.optimizers.adversarial[player] = optimizers.default(
+            5e-4, name="sgd", momentum=0.9, nesterov=True, b1=None, b2=None, eps=None
+        )
+
+
+def r3gan(config: ConfigDict) -> None:
+    """Huang et al. 2025, arXiv 2501.05441, with few channels, and in one group: XLA is slow at several on CPUs."""
+    config.model.update(generator="ResidualGenerator", discriminator="ResidualDiscriminator", latent_size=64)
+    config.model.update(adversarial="relativistic", average_decay=0.995)
+    config.model.update(passes="separate", inference_fakes=False, real_label=(1.0, 1.0), fake_label=(0.0, 0.0))
+    channels = (64, 32, 16) if config.model.image_shape[0] < 64 else (64, 64, 32, 16)
+    for options in ("generator_options", "discriminator_options"):
+        config.model[options] = ConfigDict({"channels": channels, "blocks": 1, "expansion": 2, "groups": 1})
+    config.coefficients.update(r1=1.0, r2=1.0)
+    for player in ("generator", "discriminator"):
+        config.optimizers.adversarial[player] = optimizers.default(2e-4, b1=0.0, b2=0.99)
+
+
+def hinge(config: ConfigDict) -> None:
+    config.model.adversarial = "hinge"
+
+
+def least_squares(config: ConfigDict) -> None:
+    config.model.adversarial = "least_squares"
+
+
+def diffaugment(config: ConfigDict) -> None:
+    config.model.augmentation = ("color", "translation", "cutout")
+
+
+PRESETS = _latent.SHARED | {
+    preset.__name__: preset for preset in (digits, document, r3gan, hinge, least_squares, diffaugment)
+}

@@ -1,0 +1,118 @@
+r"""Writes what a run's discriminator sees in its data, and scores how well a linear classifier reads the classes there.
+
+    python -m experiments.features --workdir=runs/digits --output=features.npz
+    python -m experiments.features --workdir=runs/digits --output=features.npz --split=test --path=own.npz
+
+The file holds `train_features` float32 [n, size] and, where the data has labels, `train_label` int64 [n], in the stored
+order, and likewise `test_...`. The features are every convolution's output, max-pooled to a 4x4 grid (`gans.features`),
+or without convolutions the last ones before the logits. The score is the accuracy on the test split in percent of
+`gans.scores.linear`, which is fitted to the training split, beside that of the same classifier on the pixels; both go
+into the workdir's scores.json.
+"""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from ml_collections import ConfigDict
+
+from experiments import data, runs, scoring
+from experiments.commands import UsageError, check_output, start, whole_file
+from gans.core import Gan, State
+from gans.scores import linear
+
+WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
+OUTPUT = flags.DEFINE_string("output", None, "The .npz file to write.", required=True)
+SPLIT = flags.DEFINE_enum("split", "both", ["train", "test", "both"], "What to write; the score needs both.")
+PATH = flags.DEFINE_string("path", None, "Your own files in place of the run's data, as config.data.path.")
+
+
+def read(config: ConfigDict) -> dict[str, data.Arrays]:
+    """The asked splits of the data.
+
+    Raises:
+      UsageError: if the pictures are not of the size that the networks take.
+    """
+    splits = data.read(config)
+    for name, arrays in splits.items():
+        if (found := arrays["image"].shape[1:]) != (shape := tuple(config.model.image_shape)):
+            raise UsageError(f"The {name} split's pictures are {found}, but this run's networks take {shape}.")
+    return splits if SPLIT.value == "both" else {SPLIT.value: splits[SPLIT.value]}
+
+
+def extract(config: ConfigDict, gan: Gan, state: State, arrays: data.Arrays) -> tuple[np.ndarray, np.ndarray]:
+    """(features, pixels in [-1, 1]) of every example in stored order, float32 [n, size] each."""
+
+    @jax.jit
+    def features(state, batch):
+        return jnp.concatenate(list(gan.features(state, batch).values()), 1)
+
+    found, pixels = [], []
+    for batch in data.evaluation_batches(config, arrays, scoring.BATCH):
+        valid = batch.pop("valid")
+        found.append(np.asarray(features(state, batch))[valid])
+        pixels.append(batch["image"].reshape(len(valid), -1)[valid])
+    return np.concatenate(found), np.concatenate(pixels)
+
+
+def scores(config: ConfigDict, step: int, labels: dict, features: dict, pixels: dict) -> dict[str, dict]:
+    """{name: {'value', 'step', 'protocol'}}, the accuracies in percent; all three are {split: array}."""
+    protocol = (
+        f"multinomial logistic regression on the {len(labels['train'])} training pictures of "
+        f"{config.data.path or config.data.name}, standardised, L2 chosen on a tenth of them; "
+        f"test split, {len(labels['test'])} pictures"
+    )
+    found = {}
+    for name, unit, arrays in (("discriminator", "features", features), ("pixels", "pixels", pixels)):
+        try:
+            value = 100 * linear.accuracy(arrays["train"], labels["train"], arrays["test"], labels["test"])
+        except ValueError as error:
+            raise UsageError(f"No linear classifier on the {unit}: {error}") from error
+        what = f"{arrays['test'].shape[1]} {unit}; {protocol}"
+        found[f"linear_accuracy_{name}"] = {"value": round(value, 6), "step": step, "protocol": what}
+    return found
+
+
+def why_no_score(labels: dict[str, np.ndarray]) -> str:
+    """Why there is no accuracy, or nothing if there can be one."""
+    if SPLIT.value != "both":
+        return f"it needs both splits, and --split is {SPLIT.value}"
+    if not labels:
+        return "the data has no labels"
+    if len(np.unique(labels["train"])) < 2:
+        return "all training pictures have one label"
+    return ""
+
+
+def main() -> None:
+    workdir, output = Path(WORKDIR.value), Path(OUTPUT.value)
+    check_output(output)
+    config, _ = runs.read_workdir(workdir)
+    gan, state = runs.load(workdir)
+    if gan.features is None:
+        raise UsageError(f"{workdir}: the family {config.family} has no discriminator whose features could be had.")
+    if PATH.value:
+        config.data.path = PATH.value
+    splits = read(config)
+    labels = {split: arrays["label"] for split, arrays in splits.items() if "label" in arrays}
+    features, pixels = {}, {}
+    for split, arrays in splits.items():
+        features[split], pixels[split] = extract(config, gan, state, arrays)
+    with whole_file(output) as file:
+        written = {f"{split}_features": found for split, found in features.items()}
+        np.savez(file, **written, **{f"{split}_label": found for split, found in labels.items()})
+    for name, found in written.items():
+        print(f"{name}: {len(found):,} x {found.shape[1]:,} in {output}")
+    if reason := why_no_score(labels):
+        print(f"No accuracy of a linear classifier: {reason}.")
+        return
+    new = scores(config, int(state.step), labels, features, pixels)
+    scoring.write_scores(workdir, new)
+    for name, entry in new.items():
+        print(f"{name:32}{entry['value']:>8.2f}%  ({entry['protocol']}, step {entry['step']})")
+
+
+if __name__ == "__main__":
+    start(main)

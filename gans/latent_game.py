@@ -1,0 +1,278 @@
+"""The game between a generator of pictures from latents and a discriminator: what vanilla, DCGAN and their kin share.
+
+A batch holds `image` [batch, height, width, channels] in [-1, 1] and, for a GAN on class labels, `label` int32 [batch].
+A generator is called as module(latents, train, label=...), a discriminator as module(images, train, label=...) and
+returns (logits, features); unconditional ones get no label.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from gans import core, draws, features, losses, stabilizers
+from gans.core import Gan, Phase
+from gans.frozen.compare import compare
+
+COEFFICIENTS = MappingProxyType(
+    {"adversarial": 1.0, "feature_matching": None, "gradient_penalty": None, "r1": None, "r2": None}
+)
+PENALTIES = ("gradient_penalty", "r1", "r2")
+
+
+def make(
+    networks: ModuleType,
+    optimizers: Mapping[str, Mapping[str, optax.GradientTransformation]],
+    grad: core.GradFn = core.plain,
+    *,
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+    latent_size: int = 100,
+    classes: int = 0,
+    generator: str | nn.Module = "Generator",
+    discriminator: str | nn.Module = "Discriminator",
+    generator_options: Mapping[str, Any] = MappingProxyType({}),
+    discriminator_options: Mapping[str, Any] = MappingProxyType({}),
+    adversarial: str = "non_saturating",
+    real_label: stabilizers.Label = 1.0,
+    fake_label: stabilizers.Label = 0.0,
+    passes: str = "separate",
+    discriminator_turns: int = 1,
+    inference_fakes: bool = False,
+    augmentation: Sequence[str] = (),
+    average_decay: float | None = None,
+) -> Gan:
+    """A GAN that makes pictures from latents z ~ N(0, 1), for each class where there are classes.
+
+    Coefficients of the losses, each removed where it is None: the generator's `adversarial` and `feature_matching`
+    (features of the discriminator), the discriminator's penalties `gradient_penalty` (WGAN-GP), `r1` and `r2` (gamma,
+    which counts half).
+
+    Args:
+      networks: the family's module of networks.
+      optimizers: {'adversarial': {'generator': ..., 'discriminator': ...}}.
+      grad: how gradients are taken, see `gans.parallel`.
+      image_shape: (height, width, channels).
+      latent_size: length of z.
+      classes: number of classes of a GAN on class labels; 0 for a GAN without.
+      generator, discriminator: modules, or names of classes in `networks`.
+      generator_options, discriminator_options: attributes for a network that is given by name.
+      adversarial: the name of a pair in `gans.losses`.
+      real_label, fake_label: what the discriminator should say; (low, high) draws one for each example.
+      passes: how the discriminator sees real and generated pictures in its turn: 'separate' (two passes, each with
+        batch statistics of its own), 'mixed' (one batch of both; the mean is over all of it) or 'turns' (two optimizer
+        steps, real pictures first).
+      discriminator_turns: its turns in one train step, each on fresh examples.
+      inference_fakes: the discriminator's fakes come from the generator in inference mode, as in the documents, and not
+        in training mode.
+      augmentation: see `stabilizers.augment`.
+      average_decay: decay of the generator's moving average, which is what makes samples; None for none.
+
+    Raises:
+      ValueError: for names and settings that do not exist or do not fit together.
+    """
+    options = {"classes": classes}
+    generator = _module(networks, generator, "generator", {**options, "image_shape": image_shape, **generator_options})
+    discriminator = _module(networks, discriminator, "discriminator", {**options, **discriminator_options})
+    pair = getattr(losses, adversarial, None)
+    _check(pair, adversarial, real_label, fake_label, passes, augmentation)
+
+    def condition(batch):
+        return {"label": batch["label"]} if classes else {}
+
+    def generate(player, batch, key):
+        keys = jax.random.split(key)
+        latents = draws.draw_latents(keys[0], batch, latent_size)
+        return core.apply_training(generator, player, latents, draws.share_key(keys[1], batch), **condition(batch))
+
+    def judge(player, images, batch, key):
+        """Logits, features and new stats of the discriminator in training mode, on augmented pictures."""
+        keys = jax.random.split(key)
+        seen = stabilizers.augment(keys[0], batch, images, augmentation)
+        dropout = draws.share_key(keys[1], batch)
+        (logits, features), stats = core.apply_training(discriminator, player, seen, dropout, **condition(batch))
+        return logits, features, stats
+
+    def judge_both(player, fakes, batch, key):
+        keys = jax.random.split(key)
+        if passes == "mixed":
+            twice = {name: jnp.concatenate([leaf, leaf]) for name, leaf in draws.with_positions(batch).items()}
+            logits, _, stats = judge(player, jnp.concatenate([batch["image"], fakes]), twice, key)
+            return *jnp.split(logits, 2), stats
+        real, _, stats = judge(player, batch["image"], batch, keys[0])
+        fake, _, stats = judge(player.replace(stats=stats), fakes, batch, keys[1])
+        return real, fake, stats
+
+    def fakes_for_discriminator(state, batch, key):
+        if not inference_fakes:
+            return generate(state.players["generator"], batch, key)[0]
+        latents = draws.draw_latents(key, batch, latent_size)
+        return generator.apply(core.variables(state.players["generator"]), latents, **condition(batch))
+
+    def labels(batch, key):
+        if not pair.labelled:
+            return {}
+        keys = jax.random.split(key)
+        return {
+            "real_label": stabilizers.draw_labels(keys[0], batch, real_label),
+            "fake_label": stabilizers.draw_labels(keys[1], batch, fake_label),
+        }
+
+    def discriminator_loss(moving, state, batch, key):
+        """The generator stands still, in training mode unless `inference_fakes`; its new statistics are dropped."""
+        keys = jax.random.split(key, 4)
+        player = state.players["discriminator"].replace(params=moving["discriminator"])
+        fakes = fakes_for_discriminator(state, batch, keys[0])
+        real, fake, stats = judge_both(player, fakes, batch, keys[1])
+        value = pair.discriminator(real, fake, **labels(batch, keys[2])).mean() / (2 if passes == "mixed" else 1)
+        found = penalties(player, fakes, state.coefficients, batch, keys[3])
+        value += sum(state.coefficients[name] * penalty for name, penalty in found.items())
+        metrics = {f"discriminator/{name}": penalty for name, penalty in found.items()}
+        return value, ({"discriminator": stats}, metrics | _accuracies(pair, real, fake))
+
+    def penalties(player, fakes, coefficients, batch, key):
+        """Each on the pictures as the discriminator sees them, with one augmentation and dropout for both sides."""
+        keys = jax.random.split(key)
+
+        def logits_of(images):
+            return judge(player, images, batch, keys[0])[0]
+
+        found = {}
+        if "gradient_penalty" in coefficients:
+            mix = draws.draw(keys[1], batch, jax.random.uniform)
+            found["gradient_penalty"] = losses.gradient_penalty(logits_of, batch["image"], fakes, mix).mean()
+        for name, images in (("r1", batch["image"]), ("r2", fakes)):
+            if name in coefficients:
+                found[name] = losses.squared_gradient_norm(logits_of, images).mean() / 2
+        return found
+
+    def one_side(side):
+        """The discriminator's loss on real pictures alone, or on generated ones alone."""
+
+        def loss(moving, state, batch, key):
+            keys = jax.random.split(key, 3)
+            player = state.players["discriminator"].replace(params=moving["discriminator"])
+            images = batch["image"] if side == "real" else fakes_for_discriminator(state, batch, keys[0])
+            logits, _, stats = judge(player, images, batch, keys[1])
+            sides = (logits, None) if side == "real" else (None, logits)
+            value = pair.discriminator(*sides, **labels(batch, keys[2])).mean()
+            name = f"accuracy_{side}"
+            accuracy = _accuracies(pair, logits, logits)[f"discriminator/{name}"]
+            return value, ({"discriminator": stats}, {f"discriminator/{name}": accuracy})
+
+        return loss
+
+    def generator_loss(moving, state, batch, key):
+        """The discriminator stands still in training mode: its dropout stays on, its new statistics are dropped."""
+        keys = jax.random.split(key, 3)
+        player = state.players["generator"].replace(params=moving["generator"])
+        fakes, stats = generate(player, batch, keys[0])
+        standing = state.players["discriminator"]
+        # Where the loss looks at the fakes alone, XLA drops the pass over the real pictures.
+        real, real_features, _ = judge(standing, batch["image"], batch, keys[1])
+        fake, fake_features, _ = judge(standing, fakes, batch, keys[2])
+        terms = {}
+        if "adversarial" in state.coefficients:
+            terms["adversarial"] = pair.generator(real, fake).mean()
+        if "feature_matching" in state.coefficients:
+            terms["feature_matching"] = stabilizers.feature_matching(real_features, fake_features)
+        value = sum(state.coefficients[name] * term for name, term in terms.items())
+        metrics = {f"generator/{name}": term for name, term in terms.items()}
+        # How much the fakes of a batch differ among themselves, beside real pictures: 0 is a collapse.
+        metrics["generator/diversity"] = _spread(fakes) / (_spread(batch["image"]) + 1e-6)
+        return value, ({"generator": stats}, metrics)
+
+    def init(key, batch, frozen=None, coefficients=COEFFICIENTS):
+        given = {name for name, weight in coefficients.items() if weight is not None}
+        if given - COEFFICIENTS.keys() or not given & {"adversarial", "feature_matching"}:
+            raise ValueError(
+                f"coefficients {dict(coefficients)}: only {sorted(COEFFICIENTS)} exist, and the generator needs "
+                "adversarial or feature_matching."
+            )
+        if passes == "turns" and given & set(PENALTIES):
+            raise ValueError("The penalties need passes='separate' or 'mixed'.")
+        keys = jax.random.split(key)
+        latents = draws.draw_latents(key, batch, latent_size)
+        images, moving = generator.init_with_output(keys[0], latents, **condition(batch))
+        judging = discriminator.init(keys[1], images, **condition(batch))
+        players = {
+            "generator": core.new_player(moving, averaged=average_decay is not None),
+            "discriminator": core.new_player(judging),
+        }
+        return core.new_state(players, frozen, coefficients)
+
+    def sample(state, inputs, key):
+        latents = draws.draw_latents(key, inputs, latent_size)
+        player = state.players["generator"]
+        return {"generated": generator.apply(core.best_variables(player), latents, **condition(inputs))}
+
+    def inputs(count):
+        conditions = {"label": jax.ShapeDtypeStruct((count,), jnp.int32)} if classes else {}
+        return {"latent": jax.ShapeDtypeStruct((count, latent_size), jnp.float32)} | conditions
+
+    def evaluate(state, batch, key):
+        """What the frozen networks see in real pictures and in as many generated ones, under the real ones' labels."""
+        generated = sample(state, batch, key)["generated"]
+        return compare(state.frozen, batch["image"], generated, batch["label"] if classes else None)
+
+    def discriminator_features(state, batch):
+        """No example's own label gets in, which dense discriminators show in their features: -1 is no class."""
+        label = {"label": jnp.full(batch["image"].shape[:1], -1)} if classes else {}
+        return features.of_discriminator(discriminator, state.players["discriminator"], batch["image"], **label)
+
+    moved = optimizers["adversarial"]
+    sides = ("real", "fake") if passes == "turns" else ("",)
+    on = [
+        core.turn("discriminator", one_side(side) if side else discriminator_loss, moved, grad, label=side)
+        for side in sides
+    ]
+    turns = (core.in_turn(*on), core.turn("generator", generator_loss, moved, grad))
+    if (times := discriminator_turns) > 1:
+        of = times + 1
+        turns = (core.part(core.repeat(turns[0], times), 0, times, of), core.part(turns[1], times, of, of))
+    averages = () if average_decay is None else (core.average("generator", average_decay),)
+    phase = Phase(core.enter_with(moved), core.train_step(*turns, *averages), 1 if times == 1 else times + 1)
+    return Gan(init, {"adversarial": phase}, sample, inputs, evaluate, discriminator_features)
+
+
+def _accuracies(pair, real, fake):
+    """How often the discriminator is right, at the pair's boundary or half-way between the two sides' means."""
+    boundary = (real.mean() + fake.mean()) / 2 if pair.boundary is None else pair.boundary
+    return {
+        "discriminator/accuracy_real": (real > boundary).mean(),
+        "discriminator/accuracy_fake": (fake < boundary).mean(),
+    }
+
+
+def _spread(images):
+    return images.std(0).mean()
+
+
+def _check(pair, adversarial, real_label, fake_label, passes, augmentation):
+    if not isinstance(pair, losses.AdversarialLoss):
+        raise ValueError(f"gans.losses has no adversarial loss {adversarial!r}.")
+    ranges = [stabilizers.label_range(label) for label in (real_label, fake_label)]
+    if not pair.labelled and ranges != [(1, 1), (0, 0)]:
+        raise ValueError(f"The loss {adversarial} has no labels to smooth: leave real_label at 1 and fake_label at 0.")
+    if passes not in ("separate", "mixed", "turns"):
+        raise ValueError(f"passes={passes!r}: choose separate, mixed or turns.")
+    if passes == "turns" and not pair.labelled:
+        raise ValueError(f"The loss {adversarial} compares real and generated pictures: passes='turns' cannot be.")
+    if strange := set(augmentation) - set(stabilizers.AUGMENTATIONS):
+        known = ", ".join(stabilizers.AUGMENTATIONS)
+        raise ValueError(f"There is no augmentation {sorted(strange)[0]!r}; choose from {known}.")
+
+
+def _module(networks, module, player, options):
+    if isinstance(module, nn.Module):
+        return module
+    found = getattr(networks, module, None)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"{networks.__name__} has no network {module!r} for the {player}.")
+    attributes = set(found.__dataclass_fields__) - {"parent", "name"}
+    if strange := sorted(set(options) - attributes):
+        raise ValueError(f"{module} has no {strange[0]!r} to be set; it has {', '.join(sorted(attributes))}.")
+    return found(name=player, **options)

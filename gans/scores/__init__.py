@@ -1,0 +1,5 @@
+"""What generated samples are worth, as numbers: pure functions of features, probabilities or labels on the host.
+
+NumPy arrays in, float64 out; only `linear` computes in JAX. The networks that make features and labels are in
+`gans.frozen`.
+"""

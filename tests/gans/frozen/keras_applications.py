@@ -1,0 +1,32 @@
+"""Keras' own image networks, with weights of their own at every place."""
+
+import contextlib
+
+import jax
+import keras
+import numpy as np
+import pytest
+
+from tests.gans import keras_parity
+
+
+@contextlib.contextmanager
+def built(application, size):
+    """A network for images [n, size, size, 3]; clones of it are cheap inside too."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Keras would compile a program for each shape, only for weights that are replaced at once.
+        patch.setattr(
+            keras.initializers.GlorotUniform, "__call__", lambda self, shape, dtype=None: np.zeros(shape, dtype)
+        )
+        model = application(weights=None, input_shape=(size, size, 3), classifier_activation=None)
+        keras_parity.randomize(model)
+        yield model
+
+
+def logits_and_features(model, images):
+    both = keras.Model(model.inputs, [model.outputs[0], model.layers[-2].output])
+    values = [
+        [variable.value for variable in kind] for kind in (both.trainable_variables, both.non_trainable_variables)
+    ]
+    with jax.numpy_rank_promotion("allow"):  # Keras' own code relies on it
+        return jax.jit(lambda *values: both.stateless_call(*values, [images], training=False)[0])(*values)
