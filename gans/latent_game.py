@@ -14,14 +14,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gans import core, draws, features, losses, stabilizers
+from gans import core, draws, features, losses, modules, stabilizers
 from gans.core import Gan, Phase
 from gans.frozen.compare import compare
 
 COEFFICIENTS = MappingProxyType(
     {"adversarial": 1.0, "feature_matching": None, "gradient_penalty": None, "r1": None, "r2": None}
 )
-PENALTIES = ("gradient_penalty", "r1", "r2")
 
 
 def make(
@@ -75,8 +74,10 @@ def make(
       ValueError: for names and settings that do not exist or do not fit together.
     """
     options = {"classes": classes}
-    generator = _module(networks, generator, "generator", {**options, "image_shape": image_shape, **generator_options})
-    discriminator = _module(networks, discriminator, "discriminator", {**options, **discriminator_options})
+    generator = modules.named(
+        networks, generator, "generator", {**options, "image_shape": image_shape, **generator_options}
+    )
+    discriminator = modules.named(networks, discriminator, "discriminator", {**options, **discriminator_options})
     pair = getattr(losses, adversarial, None)
     _check(pair, adversarial, real_label, fake_label, passes, augmentation)
 
@@ -131,23 +132,15 @@ def make(
         found = penalties(player, fakes, state.coefficients, batch, keys[3])
         value += sum(state.coefficients[name] * penalty for name, penalty in found.items())
         metrics = {f"discriminator/{name}": penalty for name, penalty in found.items()}
-        return value, ({"discriminator": stats}, metrics | _accuracies(pair, real, fake))
+        return value, ({"discriminator": stats}, metrics | losses.accuracies(pair, real, fake))
 
     def penalties(player, fakes, coefficients, batch, key):
         """Each on the pictures as the discriminator sees them, with one augmentation and dropout for both sides."""
         keys = jax.random.split(key)
-
-        def logits_of(images):
-            return judge(player, images, batch, keys[0])[0]
-
-        found = {}
-        if "gradient_penalty" in coefficients:
-            mix = draws.draw(keys[1], batch, jax.random.uniform)
-            found["gradient_penalty"] = losses.gradient_penalty(logits_of, batch["image"], fakes, mix).mean()
-        for name, images in (("r1", batch["image"]), ("r2", fakes)):
-            if name in coefficients:
-                found[name] = losses.squared_gradient_norm(logits_of, images).mean() / 2
-        return found
+        mix = draws.draw(keys[1], batch, jax.random.uniform)
+        return losses.penalties(
+            lambda images: judge(player, images, batch, keys[0])[0], batch["image"], fakes, mix, coefficients
+        )
 
     def one_side(side):
         """The discriminator's loss on real pictures alone, or on generated ones alone."""
@@ -159,9 +152,7 @@ def make(
             logits, _, stats = judge(player, images, batch, keys[1])
             sides = (logits, None) if side == "real" else (None, logits)
             value = pair.discriminator(*sides, **labels(batch, keys[2])).mean()
-            name = f"accuracy_{side}"
-            accuracy = _accuracies(pair, logits, logits)[f"discriminator/{name}"]
-            return value, ({"discriminator": stats}, {f"discriminator/{name}": accuracy})
+            return value, ({"discriminator": stats}, losses.accuracies(pair, *sides))
 
         return loss
 
@@ -192,7 +183,7 @@ def make(
                 f"coefficients {dict(coefficients)}: only {sorted(COEFFICIENTS)} exist, and the generator needs "
                 "adversarial or feature_matching."
             )
-        if passes == "turns" and given & set(PENALTIES):
+        if passes == "turns" and given & set(losses.PENALTIES):
             raise ValueError("The penalties need passes='separate' or 'mixed'.")
         keys = jax.random.split(key)
         latents = draws.draw_latents(key, batch, latent_size)
@@ -238,15 +229,6 @@ def make(
     return Gan(init, {"adversarial": phase}, sample, inputs, evaluate, discriminator_features)
 
 
-def _accuracies(pair, real, fake):
-    """How often the discriminator is right, at the pair's boundary or half-way between the two sides' means."""
-    boundary = (real.mean() + fake.mean()) / 2 if pair.boundary is None else pair.boundary
-    return {
-        "discriminator/accuracy_real": (real > boundary).mean(),
-        "discriminator/accuracy_fake": (fake < boundary).mean(),
-    }
-
-
 def _spread(images):
     return images.std(0).mean()
 
@@ -264,15 +246,3 @@ def _check(pair, adversarial, real_label, fake_label, passes, augmentation):
     if strange := set(augmentation) - set(stabilizers.AUGMENTATIONS):
         known = ", ".join(stabilizers.AUGMENTATIONS)
         raise ValueError(f"There is no augmentation {sorted(strange)[0]!r}; choose from {known}.")
-
-
-def _module(networks, module, player, options):
-    if isinstance(module, nn.Module):
-        return module
-    found = getattr(networks, module, None)
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"{networks.__name__} has no network {module!r} for the {player}.")
-    attributes = set(found.__dataclass_fields__) - {"parent", "name"}
-    if strange := sorted(set(options) - attributes):
-        raise ValueError(f"{module} has no {strange[0]!r} to be set; it has {', '.join(sorted(attributes))}.")
-    return found(name=player, **options)

@@ -42,6 +42,21 @@ def upsample(x: jax.Array) -> jax.Array:
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
 
 
+def enlarge(x: jax.Array, factor: int) -> jax.Array:
+    """Bicubic enlargement (Keys 1981, a = -1/2) with mirrored edges, as MATLAB's `imresize` does it.
+
+    [batch, height, width, channels] -> [batch, factor height, factor width, channels].
+    """
+    if factor == 1:
+        return x
+    margin = 2  # pixels of the source that a pixel of the result can see beyond its own
+    n, height, width, channels = x.shape
+    x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="symmetric")
+    shape = (n, factor * (height + 2 * margin), factor * (width + 2 * margin), channels)
+    cut = slice(factor * margin, -factor * margin)
+    return jax.image.resize(x, shape, "bicubic")[:, cut, cut]
+
+
 def max_pool(x: jax.Array) -> jax.Array:
     """Largest of 2x2 blocks; an odd last row or column is dropped, as in Keras."""
     return nn.max_pool(x, (2, 2), (2, 2))
@@ -89,8 +104,8 @@ def _in_steps_of_two(kernel):
     return jnp.pad(kernel, (pad, pad, (0, 0), (0, 0))).reshape(3, 2, 3, 2, *kernel.shape[2:])
 
 
-def _conv(x, kernel):
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+def _conv(x, kernel, padding="SAME"):
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 class ConvTranspose(nn.Module):
@@ -119,6 +134,44 @@ class ConvTranspose(nn.Module):
         phases = _in_steps_of_two(kernel)[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4)
         x = depth_to_space(_conv(x, phases.reshape(3, 3, channels, 4 * self.features)))
         return add_bias(self, x) if self.use_bias else x
+
+
+class UpsampleConv(nn.Module):
+    """Nearest-neighbour upsampling by 2 and Keras' 3x3 convolution with "same" padding, in one.
+
+    Of each four pixels of the output every one sees 2x2 different pixels of the input, so four 2x2 convolutions do with
+    16 products what 36 take after upsampling. On two cores the forward pass takes 0.3 to 0.55 and the gradients 0.25 to
+    0.5 of the plain form's time (64 to 256 channels). The kernel is [3, 3, channels, features].
+
+    Attributes:
+      features: output channels.
+      kernel_init: what the kernel starts from.
+    """
+
+    features: int
+    kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
+
+    @nn.compact
+    def __call__(self, x):
+        n, height, width, channels = x.shape
+        kernel = self.param("kernel", self.kernel_init, (3, 3, channels, self.features))
+        phases = [
+            _conv(
+                x,
+                _met_by(_met_by(kernel, row).swapaxes(0, 1), column).swapaxes(0, 1),
+                ((1 - row, row), (1 - column, column)),
+            )
+            for row in (0, 1)
+            for column in (0, 1)
+        ]
+        x = jnp.stack(phases, 3).reshape(n, height, width, 2, 2, self.features).transpose(0, 1, 3, 2, 4, 5)
+        return add_bias(self, x.reshape(n, 2 * height, 2 * width, self.features))
+
+
+def _met_by(kernel, phase):
+    """A kernel's first axis, 3 on doubled pixels, as 2 on the pixels themselves, for even (0) or odd (1) outputs."""
+    first, middle, last = kernel
+    return jnp.stack([first, middle + last]) if phase == 0 else jnp.stack([first + middle, last])
 
 
 class MinibatchDiscrimination(nn.Module):

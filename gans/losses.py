@@ -3,7 +3,7 @@
 An adversarial loss is a pair of functions on logits (no sigmoid in the network).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -139,6 +139,43 @@ def gradient_penalty(
     mix = mix.reshape(-1, *(1,) * (real.ndim - 1))
     squared = squared_gradient_norm(logits_of, fake + mix * (real - fake))
     return jnp.square(jnp.sqrt(squared + 1e-12) - 1)  # the root's slope is infinite at 0
+
+
+PENALTIES = ("gradient_penalty", "r1", "r2")
+
+
+def penalties(
+    logits_of: Callable[[jax.Array], jax.Array],
+    real: jax.Array,
+    fake: jax.Array,
+    mix: jax.Array,
+    coefficients: Mapping[str, jax.Array],
+) -> dict[str, jax.Array]:
+    """The discriminator's penalties that have a coefficient, {name in PENALTIES: mean over the batch, []}.
+
+    Args:
+      logits_of: pictures to logits [batch, ...].
+      real, fake: [batch, ...].
+      mix: [batch], as for `gradient_penalty`.
+      coefficients: {name: weight}; which are there decides, by how much they count is left to the caller.
+    """
+    found = {}
+    if "gradient_penalty" in coefficients:
+        found["gradient_penalty"] = gradient_penalty(logits_of, real, fake, mix).mean()
+    for name, images in (("r1", real), ("r2", fake)):
+        if name in coefficients:
+            found[name] = squared_gradient_norm(logits_of, images).mean() / 2
+    return found
+
+
+def accuracies(pair: AdversarialLoss, real: jax.Array | None, fake: jax.Array | None) -> dict[str, jax.Array]:
+    """How often the discriminator is right on each side whose logits are given, as metrics.
+
+    Right is on the right side of the pair's boundary, or of half-way between the two sides' means where it has none.
+    """
+    boundary = (real.mean() + fake.mean()) / 2 if pair.boundary is None else pair.boundary
+    found = {} if real is None else {"discriminator/accuracy_real": (real > boundary).mean()}
+    return found if fake is None else found | {"discriminator/accuracy_fake": (fake < boundary).mean()}
 
 
 def pixel_l1(images: jax.Array, targets: jax.Array) -> jax.Array:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gans import core, draws, features, losses
+from gans import core, draws, features, losses, modules
 from gans.core import Gan, Phase
 from gans.frozen import digits
 from gans.inpainting import networks
@@ -57,8 +57,8 @@ def make(
     """
     if any(side % 4 for side in image_shape[:2]):
         raise ValueError(f"image_shape {tuple(image_shape)}: height and width must be divisible by 4.")
-    generator = _module(generator, "generator")
-    discriminator = _module(discriminator, "discriminator")
+    generator = modules.named(networks, generator, "generator")
+    discriminator = modules.named(networks, discriminator, "discriminator")
     pair = getattr(losses, adversarial, None)
     if not isinstance(pair, losses.AdversarialLoss):
         raise ValueError(f"gans.losses has no adversarial loss {adversarial!r}.")
@@ -182,12 +182,3 @@ def _independent(step: core.Step) -> core.Step:
         return step(state, {**second, "image": halves["image"][0]}, key)
 
     return on_halves
-
-
-def _module(module: str | nn.Module, player: str) -> nn.Module:
-    if isinstance(module, nn.Module):
-        return module
-    found = getattr(networks, module, None)
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"gans.inpainting.networks has no network {module!r} for the {player}.")
-    return found(name=player)

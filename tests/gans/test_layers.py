@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from gans import layers
 
@@ -115,3 +116,36 @@ def test_projection_scores_the_label():
     np.testing.assert_allclose(module.apply(variables, features, label), expected, rtol=1e-5)
     with pytest.raises(ValueError, match="needs the label"):
         module.init(jax.random.key(1), features)
+
+
+def test_an_upsampling_convolution_equals_the_two_in_value_and_gradients():
+    module = layers.UpsampleConv(5)
+    x = jax.random.normal(jax.random.key(0), (2, 6, 7, 4))
+    variables = jax.tree.map(lambda leaf: leaf + 0.1, module.init(jax.random.key(1), x))
+
+    def plain(variables, x):
+        return nn.Conv(5, (3, 3)).apply(variables, layers.upsample(x))
+
+    np.testing.assert_allclose(module.apply(variables, x), plain(variables, x), atol=1e-5)
+
+    def gradients(apply):
+        def loss(variables, x):
+            return jnp.sin(apply(variables, x)).sum()
+
+        return jax.grad(loss, (0, 1))(variables, x)
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), gradients(module.apply), gradients(plain))
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_enlarging_equals_pillows_bicubic_filter(factor):
+    x = np.random.default_rng(0).normal(size=(9, 12)).astype(np.float32)
+    theirs = Image.fromarray(x).resize((12 * factor, 9 * factor), Image.Resampling.BICUBIC)
+    ours = layers.enlarge(jnp.asarray(x)[None, :, :, None], factor)[0, :, :, 0]
+    assert ours.shape == (9 * factor, 12 * factor)
+    inside = (slice(2 * factor, -2 * factor),) * 2  # Pillow mirrors nothing: it weighs the pixels that there are
+    np.testing.assert_allclose(ours[inside], np.asarray(theirs)[inside], atol=1e-5)
+
+
+def test_enlarging_keeps_a_constant_picture():
+    np.testing.assert_allclose(layers.enlarge(jnp.full((1, 5, 6, 3), 0.3), 4), 0.3, atol=1e-6)

@@ -1,0 +1,82 @@
+"""Networks that remove blur from pictures, and those that tell restored pictures from sharp ones.
+
+A generator takes pictures [batch, height, width, 3] in [-1, 1] with sides divisible by 8 and returns them in the same
+size. Discriminators return a map of logits and the features before it.
+"""
+
+import functools
+
+import flax.linen as nn
+
+from gans.layers import HalvingConv, constrained, depth_to_space, keras_conv, keras_dense, leaky_relu, space_to_depth
+
+he_normal = nn.initializers.he_normal()
+# So that a deep network starts as a shallow one: Zhang et al. 2019, arXiv 1901.09321.
+small = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
+
+
+class ResidualBlock(nn.Module):
+    """x + conv3(relu(conv3(x))), without normalisation (Lim et al. 2017, arXiv 1707.02921)."""
+
+    @nn.compact
+    def __call__(self, x):
+        conv = functools.partial(nn.Conv, x.shape[-1], (3, 3))
+        return x + conv(kernel_init=small)(nn.relu(conv(kernel_init=he_normal)(x)))
+
+
+class Generator(nn.Module):
+    """What is missing in the picture is added to it, as in DeblurGAN (Kupyn et al. 2018, arXiv 1711.07064, figure 3).
+
+    A U-Net (arXiv 1505.04597) on folded pixels: no convolution works at full resolution, the levels are at a half, a
+    quarter and an eighth of it. Without normalisation, so that a part of a picture comes out as it does in the whole.
+
+    Attributes:
+      channels: at a half, a quarter and an eighth of the resolution.
+      blocks: residual blocks at an eighth; on each side of it there are half as many at a quarter, and one at a half. A
+        pixel sees 16 pixels further to each side for each of them, and 8 for each at a quarter: with 6 blocks 150
+        pixels or more, enough for kernels of 31 and for what they smear.
+    """
+
+    channels: tuple[int, int, int] = (32, 64, 128)
+    blocks: int = 6
+
+    @nn.compact
+    def __call__(self, source, train: bool = False):
+        del train  # nothing here differs
+        fine, middle, coarse = self.channels
+        dense = functools.partial(nn.Dense, kernel_init=he_normal)
+
+        def through(x, blocks):
+            for _ in range(blocks):
+                x = ResidualBlock()(x)
+            return x
+
+        half = through(nn.Conv(fine, (3, 3), kernel_init=he_normal)(space_to_depth(source)), 1)
+        quarter = through(dense(middle)(space_to_depth(half)), self.blocks // 2)
+        eighth = through(dense(coarse)(space_to_depth(quarter)), self.blocks)
+        quarter = through(quarter + depth_to_space(dense(4 * middle)(eighth)), self.blocks // 2)
+        half = through(half + depth_to_space(dense(4 * fine)(quarter)), 1)
+        missing = nn.Conv(12, (3, 3), kernel_init=nn.initializers.zeros)(nn.relu(half))
+        return source + depth_to_space(missing)
+
+
+class Discriminator(nn.Module):
+    """Verdicts on overlapping parts of a picture (PatchGAN: Isola et al. 2017, arXiv 1611.07004, section 3.2.2).
+
+    Sides divisible by 2 for each stage. Without normalisation, so that any penalty goes with it.
+
+    Attributes:
+      channels: of each stage, a 4x4 convolution that halves the sides.
+      spectral_norm: see `gans.layers.constrained`.
+    """
+
+    channels: tuple[int, ...] = (32, 64, 128, 256)
+    spectral_norm: bool = False
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        x = images
+        for filters in self.channels:
+            x = leaky_relu(constrained(HalvingConv(filters, 4), self.spectral_norm, train)(x))
+        features = leaky_relu(constrained(keras_conv(self.channels[-1], (3, 3)), self.spectral_norm, train)(x))
+        return constrained(keras_dense(1), self.spectral_norm, train)(features), features

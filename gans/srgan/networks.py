@@ -1,0 +1,139 @@
+"""Networks that enlarge pictures, and those that tell enlarged pictures from real ones.
+
+A generator takes pictures [batch, height, width, 3] in [-1, 1] of any size and returns them `scale` times as large; its
+normalisation uses running statistics unless `train`. Discriminators return a map of logits and the features before it.
+"""
+
+import functools
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from gans.layers import (
+    UpsampleConv,
+    constrained,
+    depth_to_space,
+    enlarge,
+    keras_conv,
+    keras_dense,
+    keras_norm,
+    leaky_relu,
+)
+
+norm = functools.partial(keras_norm, momentum=0.8)
+
+
+class DocumentGenerator(nn.Module):
+    """The document's generator, four times as large: 2,038,467 parameters and 4,224 running statistics."""
+
+    blocks: int = 16
+    scale: int = 4
+
+    @nn.compact
+    def __call__(self, source, train: bool = False):
+        x = first = nn.relu(keras_conv(64, (9, 9))(source))
+        for _ in range(self.blocks):
+            y = norm(use_running_average=not train)(nn.relu(keras_conv(64, (3, 3))(x)))
+            x = x + norm(use_running_average=not train)(keras_conv(64, (3, 3))(y))
+        x = first + norm(use_running_average=not train)(keras_conv(64, (3, 3))(x))
+        for _ in range(doublings(self.scale)):
+            x = nn.relu(UpsampleConv(256)(x))
+        return jnp.tanh(keras_conv(3, (9, 9))(x))
+
+
+class Generator(nn.Module):
+    """SRResNet: Ledig et al. 2017, arXiv 1609.04802, figure 4, with sub-pixel upsampling (arXiv 1609.05158).
+
+    Attributes:
+      channels: of every layer; the paper has 64.
+      blocks: residual blocks; the paper has 16.
+      scale: 2, 4 or another power of two.
+      norm: whether the blocks have batch norm, as in the paper; networks for restoration do as well without, see Lim
+        et al. 2017, arXiv 1707.02921, section 3.1.
+      residual: whether the network's output is added to the source in bicubic enlargement, as in Kim et al. 2016, arXiv
+        1511.04587; the paper's is the picture itself.
+    """
+
+    channels: int = 64
+    blocks: int = 16
+    scale: int = 4
+    norm: bool = True
+    residual: bool = False
+
+    @nn.compact
+    def __call__(self, source, train: bool = False):
+        conv = functools.partial(keras_conv, kernel_size=(3, 3))
+
+        def normalised(x):
+            return norm(use_running_average=not train)(x) if self.norm else x
+
+        x = first = PReLU()(keras_conv(self.channels, (9, 9))(source))
+        for _ in range(self.blocks):
+            y = PReLU()(normalised(conv(self.channels)(x)))
+            x = x + normalised(conv(self.channels)(y))
+        x = first + normalised(conv(self.channels)(x))
+        for _ in range(doublings(self.scale)):
+            x = PReLU()(depth_to_space(conv(4 * self.channels)(x)))
+        x = keras_conv(3, (9, 9))(x)
+        return x + enlarge(source, self.scale) if self.residual else jnp.tanh(x)
+
+
+class PReLU(nn.Module):
+    """max(0, x) + a min(0, x) with a slope to learn for each channel: He et al. 2015, arXiv 1502.01852."""
+
+    @nn.compact
+    def __call__(self, x):
+        slope = self.param("slope", nn.initializers.constant(0.25), (x.shape[-1],))
+        return jnp.where(x > 0, x, slope.reshape(*(1,) * (x.ndim - 1), -1) * x)
+
+
+def doublings(scale: int) -> int:
+    """How often sides are doubled until they are `scale` times as long.
+
+    Raises:
+      ValueError: if that is not a power of two above 1.
+    """
+    times = int(math.log2(max(scale, 1)))
+    if times < 1 or 2**times != scale:
+        raise ValueError(f"scale={scale} must be 2, 4 or another power of two.")
+    return times
+
+
+class DocumentDiscriminator(nn.Module):
+    """The document's discriminator: 5,215,425 parameters and 3,712 running statistics; a verdict each 16x16 pixels."""
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        x = leaky_relu(keras_conv(64, (3, 3))(images))
+        for filters, stride in ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2)):
+            x = leaky_relu(keras_conv(filters, (3, 3), stride)(x))
+            x = norm(use_running_average=not train)(x)
+        features = leaky_relu(keras_dense(1024)(x))
+        return keras_dense(1)(features), features
+
+
+class Discriminator(nn.Module):
+    """As the paper's, with a verdict each 2^n x 2^n pixels for n stages, and without normalisation unless asked for.
+
+    Attributes:
+      channels: of each stage; a stage is a 3x3 convolution and one that halves the sides.
+      norm: batch norm, as in the paper, after all but the first convolution.
+      spectral_norm: see `gans.layers.constrained`.
+    """
+
+    channels: tuple[int, ...] = (32, 64, 128, 256)
+    norm: bool = False
+    spectral_norm: bool = False
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        x = images
+        for stage, filters in enumerate(self.channels):
+            for stride in (1, 2):
+                x = constrained(keras_conv(filters, (3, 3), stride), self.spectral_norm, train)(x)
+                if self.norm and (stage or stride == 2):
+                    x = norm(use_running_average=not train)(x)
+                x = leaky_relu(x)
+        features = leaky_relu(constrained(keras_dense(self.channels[-1]), self.spectral_norm, train)(x))
+        return constrained(keras_dense(1), self.spectral_norm, train)(features), features
