@@ -170,15 +170,16 @@ def convolve(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
     Args:
       picture: float [height, width, channels].
-      kernel: float [k, l], k <= height, l <= width.
+      kernel: float [rows, columns], none of them more than the picture's.
 
-    Returns: [height - k + 1, width - l + 1, channels] of the picture's type.
+    Returns: [height - rows + 1, width - columns + 1, channels] of the picture's type.
     """
-    (height, width), (k, l) = picture.shape[:2], kernel.shape
+    height, width = picture.shape[:2]
     # Long enough for the part asked for: what wraps around falls on the first rows and columns, which are cut off.
     shape = fft.next_fast_len(height, real=True), fft.next_fast_len(width, real=True)
     spectrum = fft.rfft2(np.moveaxis(picture, -1, 0), shape) * fft.rfft2(kernel.astype(picture.dtype), shape)
-    return np.moveaxis(fft.irfft2(spectrum, shape)[:, k - 1 : height, l - 1 : width], 0, -1)
+    whole = fft.irfft2(spectrum, shape)[:, kernel.shape[0] - 1 : height, kernel.shape[1] - 1 : width]
+    return np.moveaxis(whole, 0, -1)
 
 
 def imresize(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
