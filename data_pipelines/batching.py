@@ -8,7 +8,8 @@ share it nor on the loader.
 A map is `f(examples, draws) -> examples`: `examples` is `{name: [n, ...]}`, where uint8 arrays (pixels)
 arrive as float32 0..255; `draws` is int32 [n, 4], uniform in [0, 2**31), a row for each example. A map is
 written with operators only, since the same lines run on numpy arrays (`loader='memory'`) and on tensors in
-tf.data's graph (`loader='tf.data'`), where they give the same bits.
+tf.data's graph (`loader='tf.data'`), where they give the same bits. A map that needs numpy itself is wrapped in
+`OnNumpy`, and takes more random numbers than four from `generators(draws)`.
 """
 
 import atexit
@@ -31,6 +32,26 @@ class PerPicture(NamedTuple):
     """Wraps a map whose draws belong to the picture, not to the visit: the same in every epoch."""
 
     map: Map
+
+
+class OnNumpy(NamedTuple):
+    """Wraps a map that is numpy code: tf.data calls it too, with arrays, so both loaders give the same bits.
+
+    The map must not write into the arrays it gets. What it gives for one example has the names, the types and, but
+    for the first dimension, the shapes of all that it gives. `PerPicture(OnNumpy(map))` is both.
+    """
+
+    map: Map
+
+    def __call__(self, examples: Examples, draws: np.ndarray) -> Examples:
+        return self.map(examples, draws)
+
+
+def generators(draws: np.ndarray) -> list[np.random.Generator]:
+    """A generator for each example, keyed by its draws, int32 [n, 4], and by nothing else."""
+    keys = draws.astype(np.uint64)
+    keys = keys[:, 0::2] << np.uint64(32) | keys[:, 1::2]
+    return [np.random.Generator(np.random.Philox(key=key)) for key in keys]
 
 
 # What random words are for: a part of the key, so that no two uses share a stream.
@@ -228,6 +249,7 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
     tf = _tensorflow.import_tensorflow()
     one = {name: np.asarray(array[np.zeros(1, np.int64)]) for name, array in arrays.items()}
     types = [x.dtype for x in one.values()] + [np.int32]
+    operations = _operations(tf, maps, one, size)
 
     def read(item):
         rows, draws = plan(int(item))
@@ -240,7 +262,7 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
         for leaf, x in zip(leaves, one.values(), strict=True):
             leaf.set_shape((size, *x.shape[1:]))
         draws.set_shape((len(maps), size, 4))
-        return _apply(maps, dict(zip(one, leaves, strict=True)), tf.unstack(draws), tf.cast)
+        return _apply(operations, dict(zip(one, leaves, strict=True)), tf.unstack(draws), tf.cast)
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = 2
@@ -257,9 +279,39 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
         atexit.unregister(running.clear)
 
 
+def _operations(tf, maps, one, size) -> list[Map]:
+    """The maps for tf.data's graph; `one`: an example, mapped here to learn what those on numpy give."""
+    found, draws = [], np.zeros((1, 4), np.int32)
+    one = _as_floats(one, np.ndarray.astype)
+    for f in maps:
+        one = f(one, draws)
+        found.append(_operation(tf, f, one, size) if isinstance(f, OnNumpy) else f)
+    return found
+
+
+def _operation(tf, f, made, size) -> Map:
+    """`f`, numpy code, as one operation of the graph on `size` examples; `made`: what it makes of one."""
+
+    def call(examples, draws):
+        def run(draws, *leaves):
+            out = f(dict(zip(examples, leaves, strict=True)), draws)
+            return [out[name] for name in made]
+
+        leaves = tf.numpy_function(run, [draws, *examples.values()], [x.dtype for x in made.values()])
+        for leaf, x in zip(leaves, made.values(), strict=True):
+            leaf.set_shape((size, *x.shape[1:]))
+        return dict(zip(made, leaves, strict=True))
+
+    return call
+
+
+def _as_floats(examples, cast) -> Examples:
+    return {name: cast(x, np.float32) if x.dtype == np.uint8 else x for name, x in examples.items()}
+
+
 def _apply(maps, examples, draws, cast) -> Examples:
     if maps:
-        examples = {name: cast(x, np.float32) if x.dtype == np.uint8 else x for name, x in examples.items()}
+        examples = _as_floats(examples, cast)
     for f, numbers in zip(maps, draws, strict=True):
         examples = f(examples, numbers)
     return examples

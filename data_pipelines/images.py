@@ -15,6 +15,12 @@ def scale(examples, draws):
     return {**examples, "image": (examples["image"] - 127.5) * (1 / 127.5)}
 
 
+def scale_pair(examples, draws):
+    """Brings `image` and `source`, pictures stored in pairs, from 0..255 to [-1, 1], float32."""
+    source = scale({"image": examples["source"]}, draws)["image"]
+    return {**scale(examples, draws), "source": source}
+
+
 def mask_square(size: int = 8, low: int = 8, high: int = 11):
     """A map that cuts a square hole into each image; use it after `scale`.
 

@@ -1,5 +1,6 @@
 """Folders of pictures as arrays: upright, square, of one size, in a fixed split."""
 
+import contextlib
 import os
 import sys
 import warnings
@@ -144,12 +145,41 @@ def read(path: str) -> Image.Image:
     Raises: whatever Pillow raises for files that are damaged, of no known format, or larger than
       `PIL.Image.MAX_IMAGE_PIXELS`; ValueError for pixels without a known range (32 bits, floats).
     """
+    with _bombs_refused():
+        return decode(path)
+
+
+def decode(path: str) -> Image.Image:
+    """As `read`, for a file that `size` has let pass: warning filters stay as they are, so threads may call it."""
+    with Image.open(path, formats=_FORMATS) as file:
+        return _flat(ImageOps.exif_transpose(file))
+
+
+def size(path: str) -> tuple[int, int]:
+    """Height and width of the picture that `read` will give, by the head of its file alone.
+
+    Raises: as `read`, but for damage behind the head.
+    """
+    with _bombs_refused(), Image.open(path, formats=_FORMATS) as file:
+        _check_range(file)
+        width, height = file.size
+        # Pillow has turned a TIFF's size already. A PNG's own getexif would decode all of it.
+        turned = file.format != "TIFF" and Image.Image.getexif(file).get(0x0112, 1) > 4
+    return (width, height) if turned else (height, width)
+
+
+@contextlib.contextmanager
+def _bombs_refused():
     with warnings.catch_warnings():
         # Pillow only warns of pictures up to twice its limit. What else it warns of it can read.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path, formats=_FORMATS) as file:
-            return _flat(ImageOps.exif_transpose(file))
+        yield
+
+
+def _check_range(picture):
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {picture.mode} have no known range")
 
 
 def _flat(picture):
@@ -157,8 +187,7 @@ def _flat(picture):
         # Pillow's conversion would cut everything above 255 to white.
         wide = np.asarray(picture).astype(np.uint32)
         picture = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
-    if picture.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {picture.mode} have no known range")
+    _check_range(picture)
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         # Drawings without a ground were made for paper, and their lines are black.

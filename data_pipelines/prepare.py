@@ -3,11 +3,13 @@
     python -m data_pipelines.prepare mnist --from FOLDER [--data_dir DIR]
     python -m data_pipelines.prepare fashion_mnist --from FOLDER [--data_dir DIR]
     python -m data_pipelines.prepare digits5k [--data_dir DIR]
+    python -m data_pipelines.prepare photo_folder|blur_pairs|certh_blur --from FOLDER [--data_dir DIR]
     python -m data_pipelines.prepare images --from FOLDER --output FILE.npz --size 64
         [--crop center|anime] [--grey] [--test 0.1]
 
 For the first two FOLDER holds the four idx files, gzipped or not. The result is TFDS' own: `tfds.load('mnist')`
-reads it. `images` takes any folder of pictures and writes a file for `config.data.path`.
+reads it. So it is for the photographs, each in its own size, once data_pipelines.builders.NAME is imported. `images`
+takes any folder of pictures and writes a file for `config.data.path`.
 """
 
 import argparse
@@ -18,6 +20,9 @@ import sys
 import numpy as np
 
 from data_pipelines import DataError, _tensorflow, digits5k, idx, pictures, reading
+
+# Sets of photographs, each of its own size, that have builders here.
+PHOTO_SETS = ("photo_folder", "blur_pairs", "certh_blur")
 
 
 def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
@@ -45,8 +50,7 @@ def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
         _tensorflow.import_tensorflow()
         builder = _from_arrays(official, data)(data_dir=builder.data_dir_root)
         builder.download_and_prepare()
-    counts = ", ".join(f"{split.num_examples} {key}" for key, split in builder.info.splits.items())
-    return f"{name} {'was already' if there else 'is now'} prepared in {builder.data_path}: {counts} examples"
+    return _done(builder, there)
 
 
 def _check(data, builder, folder) -> None:
@@ -76,6 +80,35 @@ def _examples(image, label):
     # Keyed by number, as in TFDS' own builder: the keys, hashed, make the stored order.
     for i in range(len(label)):
         yield i, {"image": image[i], "label": label[i]}
+
+
+def prepare_photos(name: str, folder: str, data_dir: str = "") -> str:
+    """Prepares 'photo_folder', 'blur_pairs' or 'certh_blur' from `folder`, unless it is there already.
+
+    Args:
+      data_dir: as of `prepare`.
+
+    Returns: lines that name each picture left out and why, and a last one as of `prepare`.
+
+    Raises:
+      DataError: as `photos.scenes`; nothing is written then.
+    """
+    import tensorflow_datasets as tfds
+
+    importlib.import_module(f"data_pipelines.builders.{name}")
+    builder = tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
+    folder, there = os.path.expanduser(folder), builder.data_path.exists()
+    if not there:
+        if not os.path.isdir(folder):
+            raise DataError(f"{folder}: is no folder; give another --from")
+        _tensorflow.import_tensorflow()
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=folder))
+    return "\n".join([*builder.report, _done(builder, there)])
+
+
+def _done(builder, there):
+    counts = ", ".join(f"{split.num_examples} {key}" for key, split in builder.info.splits.items())
+    return f"{builder.name} {'was already' if there else 'is now'} prepared in {builder.data_path}: {counts} examples"
 
 
 def prepare_images(folder: str, output: str, size: int, **options) -> str:
@@ -132,6 +165,8 @@ def main(arguments=None) -> int:
         if given.name == "images":
             options = {"crop": given.crop, "grey": given.grey, "test": given.test}
             print(prepare_images(given.folder, given.output, given.size, **options))
+        elif given.name in PHOTO_SETS:
+            print(prepare_photos(given.name, given.folder, given.data_dir))
         else:
             print(prepare(given.name, given.folder, given.data_dir))
     except (DataError, OSError) as error:
@@ -143,10 +178,11 @@ def main(arguments=None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="data_pipelines.prepare", description=__doc__.split("\n")[0])
     names = parser.add_subparsers(dest="name", metavar="NAME", required=True, help="the data set")
-    for name in (*reading.IDX_SETS, "digits5k"):
+    for name in (*reading.IDX_SETS, "digits5k", *PHOTO_SETS):
         one = names.add_parser(name, help=f"{name}, for tfds.load")
-        if name in reading.IDX_SETS:
-            one.add_argument("--from", dest="folder", required=True, help="folder with the four idx files")
+        if name != "digits5k":
+            holds = "the four idx files" if name in reading.IDX_SETS else "the photographs"
+            one.add_argument("--from", dest="folder", required=True, help=f"folder with {holds}")
         else:
             one.set_defaults(folder="")
         one.add_argument("--data_dir", default="", help="TFDS' folder; its own default if not given")
