@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from data_pipelines import batching, reading
+from data_pipelines import batching, photos, reading
 from experiments.commands import UsageError
 
 Arrays = Mapping[str, np.ndarray]
@@ -15,6 +15,16 @@ Arrays = Mapping[str, np.ndarray]
 
 def read(config: ConfigDict) -> dict[str, Arrays]:
     """The data set: {'train': arrays, 'test': arrays}, as its files hold it."""
+    if config.data.name in photos.SETS:
+        data, tally = photos.load(
+            config.data.name,
+            config.data.path,
+            cell=config.data.cell,
+            test=config.data.test,
+            held_out=config.data.held_out,
+        )
+        print("\n".join(tally.lines()))
+        return {split: {name: data[split][name] for name in config.data.fields} for split in ("train", "test")}
     data = reading.load(config.data.name, path=config.data.path, data_dir=config.data.directory)
     return {split: {name: data[split][name] for name in config.data.fields} for split in ("train", "test")}
 
@@ -36,7 +46,9 @@ def maps(config: ConfigDict, names: tuple[str, ...]) -> list:
 
 def example_batch(config: ConfigDict, count: int) -> Arrays:
     """A training batch of `count` black pictures, for its shapes alone; no data set is read."""
-    fields = {"image": np.zeros((1, *config.model.image_shape), np.uint8), "label": np.zeros(1, np.int64)}
+    shape = (config.data.cell, config.data.cell, 3) if "cell" in config.data else config.model.image_shape
+    picture = np.zeros((1, *shape), np.uint8)
+    fields = {"image": picture, "source": picture, "label": np.zeros(1, np.int64)}
     arrays = {name: fields[name] for name in config.data.fields}
     batch = next(batching.train_batches(arrays, maps(config, config.data.maps), count, seed=0, loader="memory"))
     return {name: leaf[0] for name, leaf in batch.items()}

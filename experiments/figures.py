@@ -41,6 +41,19 @@ def pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return grid(np.concatenate(framed, axis=2))
 
 
+def triples(sources: np.ndarray, restored: np.ndarray, originals: np.ndarray) -> np.ndarray:
+    """Source, restored picture and original side by side, one line an example: uint8 [height, width, 3].
+
+    Args:
+      sources: [count, height / scale, width / scale, 3] in [-1, 1], shown with pixels `scale` times as large.
+      restored, originals: [count, height, width, 3] in [-1, 1].
+    """
+    scale = originals.shape[1] // sources.shape[1]
+    enlarged = np.repeat(np.repeat(sources, scale, axis=1), scale, axis=2)
+    columns = [to_uint8(pictures) for pictures in (enlarged, restored, originals)]
+    return np.concatenate(list(np.concatenate(columns, axis=2)))
+
+
 def rows(
     pictures: Mapping[str, np.ndarray], captions: Mapping[str, Sequence], wrong: Mapping[str, Sequence]
 ) -> np.ndarray:

@@ -10,8 +10,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipelines import reading, stacked
-from experiments import data, figures, logs, runs, set_scores, weights
+from experiments import data, figures, logs, perceptual, runs, set_scores, weights
+from experiments.commands import UsageError
 from gans.core import Gan, State
+from gans.frozen import vgg
 
 BATCH = 500
 DIGITS_A_DAY = 21_000  # what the document's reader works through
@@ -20,12 +22,15 @@ DIGITS_A_DAY = 21_000  # what the document's reader works through
 def frozen_networks(config: ConfigDict, train: data.Arrays) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
     """The frozen networks that the config asks for, by name, and the record of their files.
 
-    `digits` is trained here on clean pictures, those of the single digits where the run's are stacked; the others are
+    `content`, what a loss of features looks through, and `lpips` are those of `config.perceptual`. `digits` is trained
+    here on clean pictures, those of the single digits where the run's are stacked; the others are
     read from the files of `config.features`.
 
     Raises:
       UsageError: for a file that is not one of weights.
     """
+    if "perceptual" in config:
+        return _perceptual(config)
     files = {name: Path(path) for name, path in config.get("features", {}).items() if path}
     frozen, record = weights.read_features(files)
     if config.get("judge"):
@@ -35,29 +40,45 @@ def frozen_networks(config: ConfigDict, train: data.Arrays) -> tuple[dict[str, A
     return frozen, record
 
 
-def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: data.Arrays) -> dict[str, dict]:
-    """{name: {'value', 'step', 'protocol'}} over the whole test split; none for a run without frozen networks.
+def _perceptual(config):
+    settings, found, record = config.perceptual, {}, {}
+    if config.coefficients.content is not None:
+        variables, _, record["content"] = perceptual.find(settings.content, settings.weights)
+        found["content"] = variables | ({"preprocessing": vgg.preprocessing("raw")} if settings.raw else {})
+    if settings.lpips:
+        variables, heads, record["lpips"] = perceptual.find("vgg16", settings.lpips_weights)
+        if heads is None:
+            raise UsageError("The weights of vgg16 have no heads for LPIPS: install gans[perceptual], or set config.perceptual.lpips=False.")
+        found["lpips"] = variables | {"heads": heads}
+    return found, record
 
-    `accuracy_*` and `label_accuracy_*` are in percent; for the others see `set_scores`.
+
+def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: data.Arrays) -> dict[str, dict]:
+    """{name: {'value', 'step', 'protocol'}} over the whole test split; none where nobody judges the samples.
+
+    `accuracy_*` and `label_accuracy_*` are in percent; for others see `set_scores` and `restoration_game.fidelity`.
     """
-    if not record:
+    from_latents = "latent" in gan.inputs(1)
+    if from_latents and not record:
         return {}
     seen = _seen(config, gan, state, test)
     count = len(next(iter(seen.values())))
-    values = {
-        name.replace("correct_", "accuracy_"): 100 * float(right.mean())
-        for name, right in seen.items()
-        if name.startswith("correct_")
-    }
     protocol = f"{config.data.name} test split, {count} pictures"
-    if "latent" in gan.inputs(1):
-        values |= set_scores.set_scores(seen, tuple(record), _classes(config, test))
+    if from_latents:
+        values = set_scores.set_scores(seen, tuple(record), _classes(config, test))
         protocol += " and as many samples"
     else:
-        protocol += f", masks of seed {config.data.evaluation_seed}"
+        values = dict(_mean_score(name, values) for name, values in seen.items() if not name.startswith("verdict_"))
+        protocol += f", what is drawn from seed {config.data.evaluation_seed}"
     protocol += "".join(f", {name} {entry['sha256'][:12]}" for name, entry in record.items())
     step = int(state.step)
     return {name: {"value": round(v, 6), "step": step, "protocol": protocol} for name, v in values.items()}
+
+
+def _mean_score(name, values):
+    if name.startswith("correct_"):
+        return name.replace("correct_", "accuracy_"), 100 * float(values.mean())
+    return name, float(values.mean())
 
 
 def _classes(config, test):
@@ -71,7 +92,7 @@ def _seen(config, gan, state, test):
     """What `evaluate` returns for each example of the split, one array a name."""
     evaluate, key = jax.jit(gan.evaluate), runs.sample_key(config)
     seen = {}
-    for index, batch in enumerate(data.evaluation_batches(config, test, BATCH)):
+    for index, batch in enumerate(data.evaluation_batches(config, test, config.get("evaluation_batch", BATCH))):
         valid = batch.pop("valid")
         # Another key for each batch, else all batches would see the same latents.
         for name, values in jax.device_get(evaluate(state, batch, jax.random.fold_in(key, index))).items():
@@ -114,7 +135,7 @@ def table(new: Mapping[str, dict]) -> str:
 def sample_rows(config: ConfigDict, gan: Gan, state: State, examples: data.Arrays) -> np.ndarray:
     """Pictures that the generator makes, uint8 [height, width, 3]; the same latents and conditions at each call.
 
-    For restored pictures: originals, what the generator was given, and what it made, with the judge's verdicts.
+    For restored photographs: the source, what was made of it, the original. For restored digits: originals, what the generator was given, and what it made, with the judge's verdicts.
     """
     key = runs.sample_key(config)
     if "latent" in gan.inputs(1):
@@ -122,6 +143,8 @@ def sample_rows(config: ConfigDict, gan: Gan, state: State, examples: data.Array
         return figures.grid(figures.to_uint8(made["generated"]))
     inputs = {name: examples[name] for name in gan.inputs(1)}
     made = jax.jit(gan.sample)(state, inputs, key)
+    if "source" in inputs:
+        return figures.triples(inputs["source"], made["restored"], examples["image"])
     judged = jax.device_get(jax.jit(gan.evaluate)(state, examples, key))
     names = {"original": "clean", "masked": "masked", "restored": "restored"}
     captions = {row: judged[f"verdict_{name}"] for row, name in names.items()}

@@ -124,7 +124,10 @@ def check(config: ConfigDict) -> None:
             f"batch_size={config.batch_size} cannot be shared by {devices} devices"
             + (f" in {config.accumulate} micro-batches each." if config.accumulate > 1 else ".")
         )
-    cadences = {f"phases.{name}.steps": phase.steps for name, phase in config.phases.items()}
+    lengths = {f"phases.{name}.steps": phase.steps for name, phase in config.phases.items()}
+    if not any(lengths.values()):
+        raise UsageError("No phase has any steps; set one of " + ", ".join(f"config.{name}" for name in lengths) + ".")
+    cadences = {name: value for name, value in lengths.items() if value != 0}
     cadences |= {name: config[name] for name in ("log_every", "checkpoint_every", "sample_every")}
     if config.score_every:
         cadences["score_every"] = config.score_every

@@ -219,16 +219,16 @@ def fidelity(images: jax.Array, targets: jax.Array, scale: int, perceptual: Any 
     Args:
       images, targets: [batch, height, width, 3] in [-1, 1].
       scale: of the super-resolution; 1 for none.
-      perceptual: {'trunk': ..., 'heads': ...} for `image_scores.lpips`, or None.
+      perceptual: the variables of VGG-16, and in `heads` those of LPIPS, see `image_scores.lpips`; or None.
     """
     if scale > 1:
         name = f"luma_crop{scale}"
         pair = [image_scores.crop_border(image_scores.luma(x), scale) for x in (images, targets)]
     else:
-        name, pair = "rgb", [(images + 1) / 2, (targets + 1) / 2]
+        name, pair = "rgb", (images, targets)
     found = {f"psnr_{name}": image_scores.psnr(*pair), f"ssim_{name}": image_scores.ssim(*pair)}
     if perceptual:
-        found["lpips_vgg"] = image_scores.lpips(perceptual["trunk"], perceptual["heads"], images, targets)
+        found["lpips_vgg"] = image_scores.lpips(perceptual, perceptual["heads"], images, targets)
     return found
 
 
