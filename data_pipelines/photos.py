@@ -121,7 +121,8 @@ def scenes(
     for split in ("train", "test", *sorted(set(names) - {"train", "test"})):
         tally.splits[split] = names.count(split)
         if not tally.splits[split] and not (held_out and split == "train"):
-            raise DataError(f"{where}: has no photograph for the split {split}. {'; '.join(tally.lines()[-2:])}")
+            *left_out, counts = tally.lines()
+            raise DataError(f"{where}: has no photograph for the split {split}; {'; '.join([*left_out[:1], counts])}")
     return usable, tally
 
 
