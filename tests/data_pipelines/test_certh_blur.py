@@ -1,3 +1,4 @@
+import shutil
 import sys
 import zipfile
 from collections import Counter
@@ -80,11 +81,18 @@ def test_names_on_one_side_only_are_told(folder):
 
 
 def test_the_training_set_alone_will_do_for_its_own_split(folder):
-    import shutil
-
     shutil.rmtree(folder / "EvaluationSet")
     _, tally = photos.load("certh_blur", str(folder), cell=32, held_out=["*/DSC_1"])
     assert tally.splits == {"train": 3, "test": 1}
+
+
+def test_blurred_pictures_never_get_among_the_sharp(folder):
+    # Without sharp pictures to judge with, some of the training set's are.
+    shutil.rmtree(folder / "EvaluationSet" / "DigitalBlurSet")
+    certh_files.sheet(folder / "EvaluationSet" / "NaturalBlurSet.xlsx", [("p2", 1), ("p.3", 1)])
+    data, tally = photos.load("certh_blur", str(folder), cell=32, test=0.25)
+    assert tally.splits == {"train": 3, "test": 1, "natural_blur": 2}
+    assert set(data["test"]["image"][:].ravel().tolist()) == {SHARP}
 
 
 def test_refusals(folder, monkeypatch):

@@ -74,7 +74,7 @@ def test_what_is_left_out_is_told(tmp_path):
         (["b/01.png"], [1]),
         (["b/01"], [1]),
         (("a/*", "b/03"), [0, 2, 3]),
-        (["?/0[01].png"], [0, 1]),
+        (["?/0?.png", "b/01"], [0, 1, 2, 3]),
         (["*"], [0, 1, 2, 3]),
     ],
 )
@@ -84,6 +84,12 @@ def test_named_photographs_are_held_out(tmp_path, patterns, tested):
     assert shades(data["test"]["image"]) == tested
     assert shades(data["train"]["image"]) == sorted(set(range(4)) - set(tested))
     assert tally.splits == {"train": 4 - len(tested), "test": len(tested)}
+
+
+def test_names_with_brackets_are_held_out_as_they_are(tmp_path):
+    write(tmp_path, ["a[1].png", "a1.png", "b.png"])
+    data, _ = photos.load("photo_folder", str(tmp_path), cell=16, held_out=["a[1].png", "b"])
+    assert shades(data["test"]["image"]) == [0, 2]
 
 
 def test_upright_colour(tmp_path):
