@@ -105,32 +105,27 @@ def scenes(
     """
     if not 0 < test < 1:
         raise DataError(f"{name}: {test=} must be in (0, 1)")
-    found, unmatched = find(name, path)
+    found, unmatched = _find(name, path)
     measured, unreadable, unequal = measure(found)
     usable = [scene for scene in measured if min(scene.height, scene.width) >= smallest]
     small = {s.name: f"{s.height} x {s.width}" for s in measured if min(s.height, s.width) < smallest}
     tally = Tally({}, small, unreadable, unmatched | unequal)
     where = path or name
-    if {"train", "test"} <= {scene.split for scene in found}:
-        if held_out:
-            raise DataError(f"{where}: has a test split of its own; leave config.data.held_out empty")
-    else:
-        groups = _held_out(found, held_out, where) if held_out else _first_groups(found, usable, test)
-        usable = [scene._replace(split="test" if scene.group in groups else "train") for scene in usable]
+    if not {"train", "test"} <= {scene.split for scene in found}:
+        usable = _split(found, usable, test, held_out, where)
+    elif held_out:
+        raise DataError(f"{where}: has a test split of its own; leave config.data.held_out empty")
     names = [scene.split for scene in usable]
     for split in ("train", "test", *sorted(set(names) - {"train", "test"})):
         tally.splits[split] = names.count(split)
         if not tally.splits[split] and not (held_out and split == "train"):
-            raise DataError(f"{where}: has no photograph for the split {split}. {'; '.join(tally.lines()[-2:])}")
+            *left_out, counts = tally.lines()
+            raise DataError(f"{where}: has no photograph for the split {split}; {'; '.join([*left_out[:1], counts])}")
     return usable, tally
 
 
-def find(name: str, path: str = "") -> tuple[list[Scene], dict[str, str]]:
-    """The scenes of a set, sorted and not yet measured, and the pictures that belong to none, {name: why}.
-
-    Raises:
-      DataError: as `load`.
-    """
+def _find(name, path) -> tuple[list[Scene], dict[str, str]]:
+    """The scenes of a set, sorted and not yet measured, and the pictures that belong to none, {name: why}."""
     if name not in SETS:
         raise DataError(f"no set of photographs is called {name!r}; there are {', '.join(SETS)}")
     if (name == "photos") == bool(path):
@@ -185,21 +180,31 @@ def measure(found: Sequence[Scene]) -> tuple[list[Scene], dict[str, str], dict[s
     return measured, unreadable, unequal
 
 
-def _first_groups(found, usable, test) -> set[str]:
-    groups, left = sorted({scene.group for scene in found}), {scene.group for scene in usable}
-    # Sorted raw words stay the same in every numpy.
-    order = np.argsort(np.random.Philox(key=_KEY).random_raw(len(groups)), kind="stable")
-    ordered = [groups[i] for i in order if groups[i] in left]
-    return set(ordered[: min(max(1, round(test * len(ordered))), len(ordered) - 1)])
+def _split(found, usable, test, held_out, where) -> list[Scene]:
+    """The usable scenes, with 'train' and 'test' chosen here; `found` are all, whose names alone order the groups."""
+    free = [scene for scene in found if scene.split in ("", "train", "test")]
+    if held_out:
+        tested = _held_out(free, held_out, where)
+    else:
+        left = {scene.group for scene in usable}
+        groups = sorted({scene.group for scene in free})
+        # Sorted raw words stay the same in every numpy.
+        order = np.argsort(np.random.Philox(key=_KEY).random_raw(len(groups)), kind="stable")
+        ordered = [groups[i] for i in order if groups[i] in left]
+        tested = set(ordered[: min(max(1, round(test * len(ordered))), len(ordered) - 1)])
+    chosen = {scene.group: "test" if scene.group in tested else "train" for scene in free}
+    return [scene._replace(split=chosen.get(scene.group, scene.split)) for scene in usable]
 
 
-def _held_out(found, patterns, where) -> set[str]:
+def _held_out(scenes, patterns, where) -> set[str]:
     """The groups of the scenes whose names, or whose group's, are like one of the patterns."""
     held = set()
     for pattern in patterns:
-        groups = {scene.group for scene in found if any(fnmatchcase(name, pattern) for name in _names(scene))}
+        # Brackets are part of a name here.
+        like = pattern.replace("[", "[[]")
+        groups = {scene.group for scene in scenes if any(fnmatchcase(name, like) for name in _names(scene))}
         if not groups:
-            some = ", ".join(scene.name for scene in found[:3])
+            some = ", ".join(scene.name for scene in scenes[:3])
             raise DataError(f"{where}: no photograph is called {pattern!r}; names here are like {some}")
         held |= groups
     return held

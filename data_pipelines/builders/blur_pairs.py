@@ -27,7 +27,7 @@ class BlurPairs(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager):
         found, tally = photos.scenes("blur_pairs", str(dl_manager.manual_dir))
         self.report = tally.lines()
-        return {split: self._generate_examples(s for s in found if s.split == split) for split in tally.splits}
+        return {split: self._generate_examples([s for s in found if s.split == split]) for split in tally.splits}
 
     def _generate_examples(self, scenes):
         for i, (scene, (sharp, blurred)) in enumerate(cells.whole(scenes)):

@@ -26,7 +26,7 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager):
         found, tally = photos.scenes("photo_folder", str(dl_manager.manual_dir))
         self.report = tally.lines()
-        return {split: self._generate_examples(s for s in found if s.split == split) for split in tally.splits}
+        return {split: self._generate_examples([s for s in found if s.split == split]) for split in tally.splits}
 
     def _generate_examples(self, scenes):
         for i, (scene, (image,)) in enumerate(cells.whole(scenes)):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipelines import DataError, images
-from data_pipelines.batching import PerPicture, evaluation_batches, order, train_batches
+from data_pipelines.batching import OnNumpy, PerPicture, evaluation_batches, generators, order, train_batches
 
 COUNT = 50
 ARRAYS = {
@@ -31,6 +31,23 @@ def every_map():
         PerPicture(images.mask_square(size=5, low=2, high=9)),
         keep_draws,
     ]
+
+
+def add_spectrum(examples, draws):
+    """What no tensor can do: Fourier transforms, other types and shapes, more random numbers, without the label."""
+    image = examples["image"]
+    grain = np.stack([own.standard_normal(3) for own in generators(draws)])
+    return {
+        "image": image[:, 1:-2] * np.float32(2),
+        "phase": np.angle(np.fft.rfft2(image[..., 0])),
+        "grain": grain,
+        "dark": image.mean((1, 2, 3)) < 0,
+        "draws": draws,
+    }
+
+
+def maps_of_both_kinds():
+    return [images.scale, OnNumpy(add_spectrum), images.shift(3), PerPicture(OnNumpy(keep_draws)), keep_draws]
 
 
 def train(maps=(), batch_size=4, seed=7, arrays=ARRAYS, loader="memory", **options):
@@ -126,14 +143,43 @@ def test_steps_are_the_single_steps_stacked():
     assert next(train(**options, steps=1))["label"].shape == (2, 1, 4)
 
 
+@pytest.mark.parametrize("maps", [every_map, maps_of_both_kinds])
 @pytest.mark.parametrize("options", [{}, {"slices": 2, "steps": 3, "devices": 2, "host": 1, "hosts": 2, "start": 999}])
-def test_loaders_agree_bit_for_bit(options):
+def test_loaders_agree_bit_for_bit(maps, options):
     for one, other in zip(
-        take(train(every_map(), **options), 20),
-        take(train(every_map(), **options, loader="tf.data"), 20),
+        take(train(maps(), **options), 20),
+        take(train(maps(), **options, loader="tf.data"), 20),
         strict=True,
     ):
         assert_same(one, other)
+
+
+@pytest.mark.parametrize("loader", ["memory", "tf.data"])
+def test_maps_on_numpy_go_on_from_any_step(loader):
+    options = {"batch_size": 2, "slices": 2, "maps": maps_of_both_kinds()}
+    from_zero = itertools.islice(train(**options), 1000, 1003)
+    for one, other in zip(from_zero, train(**options, start=1000, loader=loader), strict=False):
+        assert_same(one, other)
+
+
+def test_maps_on_numpy_in_evaluation_draw_once_per_picture():
+    for one, other in zip(
+        evaluation_batches(ARRAYS, maps_of_both_kinds(), 16, 7),
+        evaluation_batches(ARRAYS, maps_of_both_kinds(), 16, 7, "tf.data"),
+        strict=True,
+    ):
+        assert_same(one, other)
+        assert one["image"].shape == (16, 17, 20, 1)
+
+
+def test_generators_are_a_function_of_each_examples_draws():
+    draws = np.random.default_rng(0).integers(0, 2**31, (6, 4), np.int32)
+    numbers = [own.random() for own in generators(draws)]
+    assert [own.random() for own in generators(draws[3:])] == numbers[3:]
+    for column in range(4):
+        other = draws.copy()
+        other[:, column] ^= 1
+        assert not set(numbers) & {own.random() for own in generators(other)}
 
 
 @pytest.mark.parametrize("loader", ["memory", "tf.data"])
@@ -228,8 +274,9 @@ def test_faults_in_the_thread_reach_the_consumer():
     with pytest.raises(DataError, match="leaves pictures"):
         next(batches)
     assert not loader_threads()
-    with pytest.raises(DataError, match="leaves pictures"):
-        next(train([images.mask_square(size=28)], loader="tf.data"))
+    for map_ in (images.mask_square(size=28), OnNumpy(images.mask_square(size=28))):
+        with pytest.raises(DataError, match="leaves pictures"):
+            next(train([map_], loader="tf.data"))
 
 
 def test_a_program_ends_though_its_batches_were_left_open():

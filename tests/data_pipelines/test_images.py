@@ -19,6 +19,14 @@ def test_scale_meets_both_ends():
     np.testing.assert_allclose(scaled["image"], values / 127.5 - 1, atol=1e-7)
 
 
+def test_scale_pair_scales_both():
+    values = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1)
+    pair = images.scale_pair({"image": values, "source": values[:, ::-1], "label": 3}, None)
+    np.testing.assert_array_equal(pair["image"], images.scale({"image": values}, None)["image"])
+    np.testing.assert_array_equal(pair["source"], pair["image"][:, ::-1])
+    assert pair["label"] == 3
+
+
 def test_mask_corners_cover_the_range_evenly():
     mask = images.mask_square()({"image": PICTURES}, DRAWS)["mask"]
     assert mask.shape == (COUNT, 28, 28, 1)

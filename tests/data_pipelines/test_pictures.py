@@ -65,6 +65,28 @@ def test_pictures_are_turned_upright(tmp_path, name, orientation, top):
     assert abs(pixels[1, 1] - (top or (RED if orientation == 1 else GREEN))).max() < 60
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "a.bmp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_size_is_what_reading_gives(tmp_path, name, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stripes(RED, GREEN, BLUE).save(tmp_path / name, exif=exif)
+    path = str(tmp_path / name)
+    assert pictures.size(path) == pictures.read(path).size[::-1] == pictures.decode(path).size[::-1]
+
+
+def test_size_reads_the_head_alone(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    plain(RED, (30, 20)).save(path)
+    path.write_bytes(path.read_bytes()[:60])
+    assert pictures.size(str(path)) == (20, 30)
+    with pytest.raises(OSError, match=r"[Tt]runcated"):
+        pictures.read(str(path))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    with pytest.raises(Image.DecompressionBombWarning, match="600 pixels"):
+        pictures.size(str(path))
+
+
 def test_first_frame(tmp_path):
     plain(RED).save(tmp_path / "a.gif", save_all=True, append_images=[plain(BLUE)])
     assert pictures.read(str(tmp_path / "a.gif")).getpixel((0, 0)) == RED
@@ -110,8 +132,9 @@ def test_sixteen_bits_are_rounded_to_eight(tmp_path, name):
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_pixels_without_a_range_are_refused(tmp_path, dtype):
     Image.fromarray(np.ones((4, 4), dtype)).save(tmp_path / "a.tif")
-    with pytest.raises(ValueError, match="no known range"):
-        pictures.read(str(tmp_path / "a.tif"))
+    for look in (pictures.read, pictures.size):
+        with pytest.raises(ValueError, match="no known range"):
+            look(str(tmp_path / "a.tif"))
 
 
 @pytest.mark.parametrize("pixels", [63, 127])
