@@ -159,7 +159,7 @@ def _from_keras(source):
     h5py, params = _h5py(), {}
 
     def visit(path, item):
-        layer = re.search(r"(?:^|/)(block\d_conv\d)/", path)
+        layer = re.match(r"(?:model_weights/)?(block\d_conv\d)/", path)
         # The shape bounds what is read; all but these two arrays is left aside.
         leaf = {4: "kernel", 1: "bias"}.get(len(item.shape)) if isinstance(item, h5py.Dataset) else None
         if layer and leaf and item.size <= 3 * 3 * 512 * 512:
