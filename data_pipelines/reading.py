@@ -131,7 +131,7 @@ def _read_split(builder, split):
 def _download(builder) -> None:
     """Has TFDS download and prepare the set, if the network is there."""
     url = next(iter(builder.url_infos or {}), "").replace("gs://", "https://storage.googleapis.com/")
-    fault = url and _unreachable(url)
+    fault = url and unreachable(url)
     if not fault:
         _tensorflow.import_tensorflow()
         try:
@@ -150,8 +150,8 @@ def _download(builder) -> None:
     raise DataError(f"{builder.name} is not prepared in {builder.data_path}, and {fault}. What helps: {advice}")
 
 
-def _unreachable(url: str) -> str:
-    """Why `url` does not answer within `_PATIENCE` seconds; empty if it does."""
+def unreachable(url: str) -> str:
+    """Why `url` does not answer within four seconds, as a clause; empty if it does."""
     import requests
 
     fault = [f"{url} did not answer within {_PATIENCE} s"]

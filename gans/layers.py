@@ -58,8 +58,15 @@ def enlarge(x: jax.Array, factor: int) -> jax.Array:
 
 
 def max_pool(x: jax.Array) -> jax.Array:
-    """Largest of 2x2 blocks; an odd last row or column is dropped, as in Keras."""
-    return nn.max_pool(x, (2, 2), (2, 2))
+    """Largest of 2x2 blocks; an odd last row or column is dropped, as in Keras.
+
+    Written with `maximum`, for XLA:CPU takes 13 to 31 times as long for the gradient of `nn.max_pool`. Where two pixels
+    are largest, each takes half of the gradient.
+    """
+    n, height, width, channels = x.shape
+    blocks = x[:, : height // 2 * 2, : width // 2 * 2].reshape(n, height // 2, 2, width // 2, 2, channels)
+    rows = jnp.maximum(blocks[:, :, 0], blocks[:, :, 1])
+    return jnp.maximum(rows[:, :, :, 0], rows[:, :, :, 1])
 
 
 class HalvingConv(nn.Module):

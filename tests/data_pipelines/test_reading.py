@@ -140,7 +140,7 @@ def test_unknown_name_lists_close_ones(name, close):
 
 
 def test_without_network_the_message_says_what_helps(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "_unreachable", lambda url: f"{url} is far away")
+    monkeypatch.setattr(reading, "unreachable", lambda url: f"{url} is far away")
     with pytest.raises(DataError, match="prepare fashion_mnist --from FOLDER, .*config.data.path") as caught:
         reading.load("fashion_mnist", data_dir=str(tmp_path))
     assert "http://fashion-mnist." in str(caught.value)
@@ -160,18 +160,18 @@ def test_probe_of_the_network(monkeypatch):
         return lambda url, **options: contextlib.nullcontext(response)
 
     monkeypatch.setattr(requests, "get", refuse)
-    assert "cannot be reached (ConnectionError)" in reading._unreachable("http://host/file")
+    assert "cannot be reached (ConnectionError)" in reading.unreachable("http://host/file")
     monkeypatch.setattr(requests, "get", answer(200))
-    assert reading._unreachable("http://host/file") == ""
+    assert reading.unreachable("http://host/file") == ""
     monkeypatch.setattr(requests, "get", answer(403))
-    assert reading._unreachable("http://host/file") == "http://host/file answers 403 Reason"
+    assert reading.unreachable("http://host/file") == "http://host/file answers 403 Reason"
 
 
 def test_probe_does_not_wait_for_a_silent_network(monkeypatch):
     silence = threading.Event()
     monkeypatch.setattr(requests, "get", lambda url, **options: contextlib.closing(silence.wait()))
     monkeypatch.setattr(reading, "_PATIENCE", 0.01)
-    assert "did not answer" in reading._unreachable("http://host/file")
+    assert "did not answer" in reading.unreachable("http://host/file")
     silence.set()
 
 

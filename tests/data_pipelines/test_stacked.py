@@ -92,7 +92,7 @@ def test_faulty_digits_of_ones_own_are_named(tmp_path):
 
 
 def test_without_mnist_its_own_remedy_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "_unreachable", lambda url: "the network is far away")
+    monkeypatch.setattr(reading, "unreachable", lambda url: "the network is far away")
     with pytest.raises(DataError, match="^mnist is not prepared .*data_pipelines.prepare mnist --from FOLDER"):
         reading.load("stacked_mnist", data_dir=str(tmp_path))
 

@@ -59,6 +59,16 @@ def test_max_pool_drops_an_odd_last_row():
     np.testing.assert_array_equal(pooled[1, 1, 3], IMAGES[1, 2:4, 6:8].max((0, 1)))
 
 
+@pytest.mark.parametrize("size", [(6, 8), (5, 7)])
+def test_max_pool_has_the_slope_of_flax(size):
+    images = IMAGES[:, : size[0], : size[1]]
+    ours, flax = (
+        jax.grad(lambda x, pool=pool: jnp.sin(pool(x)).sum())(images)
+        for pool in (layers.max_pool, lambda x: nn.max_pool(x, (2, 2), (2, 2)))
+    )
+    np.testing.assert_allclose(ours, flax, rtol=1e-6)
+
+
 def test_minibatch_discrimination_is_its_formula_and_tells_a_collapsed_batch():
     module = layers.MinibatchDiscrimination(kernels=3, dimensions=2)
     features = jax.random.normal(jax.random.key(2), (4, 5))
