@@ -48,7 +48,9 @@ def _perceptual(config):
     if settings.lpips:
         variables, heads, record["lpips"] = perceptual.find("vgg16", settings.lpips_weights)
         if heads is None:
-            raise UsageError("The weights of vgg16 have no heads for LPIPS: install gans[perceptual], or set config.perceptual.lpips=False.")
+            raise UsageError(
+                "The weights of vgg16 have no heads for LPIPS: install gans[perceptual], or set config.perceptual.lpips=False."
+            )
         found["lpips"] = variables | {"heads": heads}
     return found, record
 

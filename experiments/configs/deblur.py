@@ -21,15 +21,15 @@ def get_config(presets: str = "") -> ConfigDict:
     config.data.evaluation_maps = ("images.scale", "degrade.blur")
     config.data.blur = {
         "kinds": ("defocus", "line", "trajectory", "gaussian"),
-        "size": 31,  # side of the kernels, pixels, of which 30 are lost at the picture's border
+        "size": 33,  # side of the kernels, pixels; 16 are lost at each side of a picture
         "radius": (1.0, 7.0),  # pixels, as are these:
-        "length": (5.0, 30.0),
+        "length": (5.0, 32.0),
         "sigma": (0.5, 4.0),
         "noise": (0.0, 2.0),  # of 255
         "jpeg": (),  # lowest and highest quality
     }
-    config.data.cell = 256 + 30
-    config.data.random_crop.size = 128 + 30
+    config.data.cell = 320  # 2 (crop - 1) or more, so that crops reach every place
+    config.data.random_crop.size = 128 + 32
     config.model.update(image_shape=(128, 128, 3), pixel="l1")
     config.model.generator_options = ConfigDict({"channels": (32, 64, 128), "blocks": 6})
     config.model.discriminator_options = ConfigDict({"channels": (32, 64, 128, 256), "spectral_norm": False})
