@@ -49,7 +49,8 @@ def _perceptual(config):
         variables, heads, record["lpips"] = perceptual.find("vgg16", settings.lpips_weights)
         if heads is None:
             raise UsageError(
-                "The weights of vgg16 have no heads for LPIPS: install gans[perceptual], or set config.perceptual.lpips=False."
+                "These weights of vgg16 have no heads for LPIPS: install gans[perceptual], or set "
+                "config.perceptual.lpips=False."
             )
         found["lpips"] = variables | {"heads": heads}
     return found, record
@@ -137,7 +138,8 @@ def table(new: Mapping[str, dict]) -> str:
 def sample_rows(config: ConfigDict, gan: Gan, state: State, examples: data.Arrays) -> np.ndarray:
     """Pictures that the generator makes, uint8 [height, width, 3]; the same latents and conditions at each call.
 
-    For restored photographs: the source, what was made of it, the original. For restored digits: originals, what the generator was given, and what it made, with the judge's verdicts.
+    For restored photographs: the source, what was made of it, the original. For restored digits: originals, what the
+    generator was given, and what it made, with the judge's verdicts.
     """
     key = runs.sample_key(config)
     if "latent" in gan.inputs(1):

@@ -4,9 +4,10 @@ r"""Removing blur from photographs.
     python -m experiments.run --config=experiments/configs/deblur.py:pairs --config.data.path=FOLDER --workdir=...
 
 Presets, applied from left to right: `document` (the faithful networks and recipe, which make pictures from noise and
-have nothing to apply to a photograph), `wgan_gp` (losses of Kupyn et al. 2018, arXiv 1711.07064), `folder` (any folder of
-sharp photographs), `pairs` (folders of blurred and sharp ones), `certh` (the CERTH image blur set), `tiny` (a test in
-seconds). None: our network on defocus, motion and Gaussian blur of the photographs inside scikit-image and scikit-learn.
+have nothing to apply to a photograph), `wgan_gp` (losses of Kupyn et al. 2018, arXiv 1711.07064), `folder` (any folder
+of sharp photographs), `pairs` (folders of blurred and sharp ones), `certh` (the CERTH image blur set), `tiny` (a test
+in seconds). None: our network on defocus, motion and Gaussian blur of the photographs inside scikit-image and
+scikit-learn.
 """
 
 from ml_collections import ConfigDict
@@ -61,7 +62,7 @@ def document(config: ConfigDict) -> None:
 
 
 def wgan_gp(config: ConfigDict) -> None:
-    """Section 4 of the paper; its content loss is 100 times the adversarial one, on features of VGG-19's block3_conv3."""
+    """Section 4 of the paper: the content loss, on block3_conv3 of VGG-19, counts 100 times the adversarial one."""
     config.model.update(adversarial="wasserstein", discriminator_turns=5)
     config.coefficients.update(pixel=None, content=100.0, adversarial=1.0, gradient_penalty=10.0)
     for player in ("generator", "discriminator"):

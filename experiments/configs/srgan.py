@@ -6,8 +6,8 @@ r"""Super-resolution of photographs.
 
 Presets, applied from left to right: `document` (the faithful networks and recipe, 64x64 to 256x256), `paper` (Ledig et
 al. 2017, arXiv 1609.04802), `x2` (twice as large instead of four times), `least_squares`, `folder` (any folder of
-photographs), `tiny` (a test in seconds). None: a small network for two cores, x4, on the photographs inside scikit-image
-and scikit-learn.
+photographs), `tiny` (a test in seconds). None: a small network for two cores, x4, on the photographs inside
+scikit-image and scikit-learn.
 """
 
 from ml_collections import ConfigDict
