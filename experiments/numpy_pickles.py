@@ -44,7 +44,7 @@ def _array(recorded):
     _, shape, dtype, in_columns, content = recorded.state
     if (dtype.arguments[0], dtype.state[1]) != ("f4", "<"):
         raise ValueError("it holds arrays of another type than float32")
-    return np.frombuffer(content, np.float32).reshape(shape, order="F" if in_columns else "C")
+    return np.frombuffer(content, "<f4").reshape(shape, order="F" if in_columns else "C")
 
 
 def _arrays(value):

@@ -27,7 +27,7 @@ from gans.scores.images import LPIPS_LAYERS
 NETWORKS = MappingProxyType({"vgg16": 16, "vgg19": 19})
 URL = "https://storage.googleapis.com/tensorflow/keras-applications/{}/{}"
 FILE = "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-# What Keras itself checks its files by.
+# What Keras itself checks its files by; a file that was downloaded is kept beside what was made of it.
 MD5 = {"vgg16": "6d6bbae143d832006294945121d1f1fc", "vgg19": "253f8cb515780f3b799900260a226db6"}
 LARGEST = 100_000_000  # bytes; VGG-19's file has 80,134,624
 PATIENCE = 4  # seconds between two pieces of a download
@@ -135,8 +135,7 @@ def _check(network, contents, file):
     """Compares with what the network needs, array by array."""
     expected = jax.eval_shape(functools.partial(vgg.random_variables, depth=NETWORKS[network]), jax.random.key(0))
     if "heads" in contents:
-        filters = {layer: expected["params"][layer]["bias"] for layer in LPIPS_LAYERS}
-        expected["heads"] = filters
+        expected["heads"] = {layer: expected["params"][layer]["bias"] for layer in LPIPS_LAYERS}
     needed, held = (flax.traverse_util.flatten_dict(tree, sep="/") for tree in (expected, contents))
     for name in sorted(needed.keys() | held.keys()):
         wanted, found = (
@@ -160,7 +159,7 @@ def _from_keras(source):
 
     def visit(path, item):
         layer = re.match(r"(?:model_weights/)?(block\d_conv\d)/", path)
-        # The shape bounds what is read; all but these two arrays is left aside.
+        # The shape bounds what is read; all but these two arrays are left aside.
         leaf = {4: "kernel", 1: "bias"}.get(len(item.shape)) if isinstance(item, h5py.Dataset) else None
         if layer and leaf and item.size <= 3 * 3 * 512 * 512:
             params.setdefault(layer[1], {})[leaf] = np.asarray(item, np.float32)

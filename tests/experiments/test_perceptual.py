@@ -90,7 +90,7 @@ def test_a_file_of_keras_sees_what_keras_sees(keras_files, depth, capsys):
         )
         model = getattr(module, f"VGG{depth}")(include_top=False, weights=None, input_shape=(32, 32, 3))
     model.load_weights(keras_files[depth])
-    model = keras.Model(model.inputs, model.get_layer(DEEPEST[depth]).output)
+    model = keras.Model(model.inputs[0], model.get_layer(DEEPEST[depth]).output)
     expected = keras_parity.keras_outputs(model, module.preprocess_input(127.5 * (PICTURES + 1)), False)
 
     variables, heads, record = perceptual.find(f"vgg{depth}", str(keras_files[depth]))
