@@ -1,16 +1,23 @@
 """Runs the commands as a user would, in processes of their own."""
 
+import multiprocessing
 import os
+import runpy
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "experiments/configs/inpainting.py"
 
+# Commands that are waited for start from a process that has done their imports, which take seconds.
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["experiments.train", "tensorflow"])
+
 
 def command(name, *arguments):
-    return [sys.executable, "-m", f"experiments.{name}", *arguments]
+    return [sys.executable, "-m", f"experiments.{name}", *map(str, arguments)]
 
 
 def environment():
@@ -20,10 +27,28 @@ def environment():
 
 def call(name, *arguments):
     """A finished process with its output; a hang is an error."""
-    return subprocess.run(
-        command(name, *map(str, arguments)), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [os.path.join(folder, stream) for stream in ("output", "errors")]
+        process = _SERVER.Process(target=_run, args=(command(name, *arguments), environment(), paths))
+        process.start()
+        process.join(300)
+        if process.is_alive():
+            process.kill()
+            raise TimeoutError(f"experiments.{name} is still running")
+        return subprocess.CompletedProcess(name, process.exitcode, *(Path(path).read_text() for path in paths))
+
+
+def _run(command, environment, paths):
+    """What `python -m` does, in a process that was forked."""
+    for stream, path in enumerate(paths, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+    os.chdir(ROOT)
+    os.environ.clear()
+    os.environ.update(environment)
+    _, _, module, *arguments = command
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def start(name, *arguments, **options):
-    return subprocess.Popen(command(name, *map(str, arguments)), cwd=ROOT, env=environment(), **options)
+    return subprocess.Popen(command(name, *arguments), cwd=ROOT, env=environment(), **options)

@@ -61,7 +61,7 @@ def test_run_refuses(arguments, words, tmp_path):
 
 
 def test_a_batch_that_devices_cannot_share(tmp_path, monkeypatch):
-    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "3")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
     assert_refused(programs.call("run", TINY, f"--workdir={tmp_path / 'run'}"), "batch_size=16", "3 devices")
 
 
