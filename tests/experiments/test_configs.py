@@ -26,8 +26,10 @@ def test_a_tiny_run_from_end_to_end(name, tmp_path, capsys):
     records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == list(range(1, total + 1))
     assert {"seconds", "steps_per_second"} < set(records[0])
-    for player in runs.build(config).phases and config.optimizers[next(iter(config.phases))]:
-        assert {f"{player}/gradient_norm", f"{player}/update_norm"} < set(records[0])
+    phases = list(runs.build(config).phases)
+    for phase, record in ((phases[0], records[0]), (phases[-1], records[-1])):
+        for player in config.optimizers[phase]:
+            assert {f"{player}/gradient_norm", f"{player}/update_norm"} < set(record)
     assert len(list((workdir / "samples").glob("*.png"))) >= 2
     scores = json.loads((workdir / "scores.json").read_text())
     if config.get("score_every"):
