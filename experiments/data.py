@@ -14,8 +14,9 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def read(config: ConfigDict) -> dict[str, Arrays]:
-    """The data set: {'train': arrays, 'test': arrays}, as its files hold it."""
-    data = reading.load(config.data.name, path=config.data.path, data_dir=config.data.directory)
+    """The data set: {'train': arrays, 'test': arrays}, as its files hold it; volumes as `config.data.voxels` says."""
+    options = config.data.get("voxels", {})
+    data = reading.load(config.data.name, path=config.data.path, data_dir=config.data.directory, **options)
     return {split: {name: data[split][name] for name in config.data.fields} for split in ("train", "test")}
 
 
