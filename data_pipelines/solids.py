@@ -279,7 +279,7 @@ def _aeroplane(numbers):
     thin = _THIN
     # z runs from the tail (0) to the tip of the nose.
     yield _Cylinder(2, rear, length - nose, (0, 0), radius, radius)
-    yield _Cylinder(2, length - nose, length, (0, 0), radius, 0.3 * radius)
+    yield _Cylinder(2, length - nose, length, (0, 0), radius, max(0.3 * radius, 0.75 * thin))
     yield _Cylinder(2, 0, rear, (0, 0.3 * radius), 0.35 * radius, radius)
     level = 0.8 * radius if high < 0.3 else -0.5 * radius
     front = place * length + chord / 2
@@ -295,8 +295,8 @@ def _aeroplane(numbers):
             for x in (-share * span, share * span):
                 yield _Cylinder(2, ahead - 0.1, ahead + 0.05, (x, level - size), size, size)
     elif engines < 0.85:
-        for x in (-radius - size, radius + size):
+        for x in (-radius - size / 4, radius + size / 4):
             yield _Cylinder(2, 0.2, 0.36, (x, 0.5 * radius), size, size)
     else:
         # A propeller at the nose.
-        yield _Box((-0.14, -thin / 2, length - 0.01), (0.14, thin / 2, length + thin))
+        yield _Box((-0.14, -thin / 2, length - thin), (0.14, thin / 2, length + thin / 4))
