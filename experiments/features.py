@@ -78,8 +78,8 @@ def scores(config: ConfigDict, step: int, labels: dict, features: dict, pixels: 
         f"test split, {len(labels['test'])} pictures"
     )
     found = {}
-    unit = "voxels" if hinge else "pixels"
-    for name, unit, arrays in (("discriminator", "features", features), (unit, unit, pixels)):
+    raw = "voxels" if hinge else "pixels"
+    for name, unit, arrays in (("discriminator", "features", features), (raw, raw, pixels)):
         try:
             sides = arrays["train"], labels["train"], arrays["test"], labels["test"]
             value = 100 * linear.accuracy(*sides, hinge=hinge)
