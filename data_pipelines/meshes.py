@@ -45,7 +45,8 @@ def find(paths: list[str], up: str = "y") -> tuple[list[Mesh], Tally]:
     """The meshes below folders and in .sh3f archives, in the order of their names.
 
     Hidden files and folders are passed over, and folders behind links are not entered. The category of a file is the
-    folder directly below the given one in which it lies, that of a catalogue's piece stands in the catalogue.
+    folder directly below the given one in which it lies, or the given one itself; that of a catalogue's piece stands
+    in the catalogue.
 
     Args:
       paths: folders, with archives and meshes at any depth, and archives.
@@ -65,9 +66,9 @@ def find(paths: list[str], up: str = "y") -> tuple[list[Mesh], Tally]:
                 found += more
                 faulty |= wrong
             elif file.lower().endswith(voxelise.SUFFIXES):
-                parts = file.split("/")
-                category = parts[0] if len(parts) > 1 else ""
-                found.append(Mesh(os.path.join(root, file), "", file, category, tuple(parts), upright, None))
+                words = (os.path.basename(os.path.abspath(root)), *file.split("/"))
+                category = words[1] if len(words) > 2 else words[0]
+                found.append(Mesh(os.path.join(root, file), "", file, category, words, upright, None))
     if not found:
         wanted = ", ".join((".sh3f", *voxelise.SUFFIXES))
         raise DataError(f"{', '.join(paths)}: no meshes ({wanted}) there or below; give another folder or archive")
@@ -127,7 +128,7 @@ def select(meshes: list[Mesh], categories: tuple[str, ...]) -> list[tuple[Mesh, 
         if labels:
             chosen.append((mesh, labels[0]))
     if missing := set(range(len(categories))) - {label for _, label in chosen}:
-        known = ", ".join(sorted({mesh.category for mesh in meshes} - {""})) or "none"
+        known = ", ".join(sorted({mesh.category for mesh in meshes}))
         raise DataError(f"no mesh is called a {categories[min(missing)]!r}; categories of the {len(meshes)}: {known}")
     return chosen
 

@@ -109,25 +109,28 @@ def parse_properties(text: str) -> dict[str, str]:
     Lines that begin with # or ! are comments; a key ends at the first =, : or white space that no backslash
     precedes; a backslash at a line's end joins the next line; \\uXXXX is a character.
     """
-    joined = re.sub(r"(?<!\\)((?:\\\\)*)\\(?:\r\n|\r|\n)[ \t\f]*", r"\1", _without_comments(text))
     table = {}
-    for line in joined.splitlines():
-        if line := line.lstrip(" \t\f"):
-            key, value = re.fullmatch(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*(.*)", line, re.DOTALL).groups()
-            table[_unescape(key)] = _unescape(value)
+    for line in _logical_lines(text):
+        key, value = re.fullmatch(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*(.*)", line, re.DOTALL).groups()
+        table[_unescape(key)] = _unescape(value)
     return table
 
 
-def _without_comments(text):
-    # A comment never goes on in the next line, whatever it ends with; a value that goes on may begin with #.
-    kept, goes_on = [], False
-    for line in text.splitlines(keepends=True):
-        if not goes_on and line.lstrip(" \t\f")[:1] in ("#", "!"):
+def _logical_lines(text):
+    begun = ""
+    # Not splitlines, which takes more for a line's end than Java does.
+    for line in [*re.split(r"\r\n|\r|\n", text), ""]:
+        line = line.lstrip(" \t\f")
+        # A comment never goes on in the next line, whatever it ends with; a line that goes on may begin with #.
+        if not begun and line[:1] in ("#", "!"):
             continue
-        kept.append(line)
-        body = line.rstrip("\r\n")
-        goes_on = (len(body) - len(body.rstrip("\\"))) % 2 == 1
-    return "".join(kept)
+        whole = begun + line
+        if (len(line) - len(line.rstrip("\\"))) % 2:
+            begun = whole[:-1]
+            continue
+        begun = ""
+        if whole:
+            yield whole
 
 
 def _unescape(text):

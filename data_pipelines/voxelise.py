@@ -12,6 +12,9 @@ SUFFIXES = (".obj", ".stl", ".ply", ".glb", ".off")
 # points of its surface that are looked at (some ten seconds).
 MOST_BYTES, MOST_TRIANGLES, MOST_POINTS = 2**28, 2**22, 2**26
 _CHUNK = 2**18
+# Of neighbouring points, in voxels: with fewer, whether a corner of a voxel is met would depend on where its surface
+# happens to be cut into triangles.
+_STEP = 1 / 4
 
 
 def trimesh():
@@ -95,7 +98,7 @@ def voxelise(vertices: np.ndarray, faces: np.ndarray, resolution: int, *, filled
 
 
 def _points(triangles):
-    """Points of triangles [f, 3, 3], neighbours at most 1/2 apart, as arrays [3, n] of about `_CHUNK` points.
+    """Points of triangles [f, 3, 3], neighbours at most `_STEP` apart, as arrays [3, n] of about `_CHUNK` points.
 
     They lie on rows from one corner to the side opposite to it, the shortest, so that needles need few.
     """
@@ -104,7 +107,7 @@ def _points(triangles):
     corners = np.take_along_axis(triangles, order[:, :, None], 1)
     lengths = np.take_along_axis(opposite, order, 1)
     rows, columns = (
-        np.maximum(np.ceil(2 * side), 1).astype(np.int64) for side in (lengths[:, 1:].max(1), lengths[:, 0])
+        np.maximum(np.ceil(side / _STEP), 1).astype(np.int64) for side in (lengths[:, 1:].max(1), lengths[:, 0])
     )
     counts = (rows + 1) * (columns + 1)
     if (work := counts.sum()) > MOST_POINTS:

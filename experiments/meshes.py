@@ -8,10 +8,8 @@ import io
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from experiments.commands import UsageError, whole_file
-from gans.scores import voxels
 
 SUFFIXES = (".obj", ".stl", ".binvox")
 SOLID = 0.5
@@ -34,7 +32,7 @@ def surface(volume: np.ndarray, size: float = 100.0, *, largest: bool = False):
     Args:
       volume: [r, r, r] or [r, r, r, 1] in [0, 1].
       size: side of the whole grid in mm, so that shapes from one grid keep their relative sizes.
-      largest: the largest part that hangs together alone, see `voxels.NEIGHBOURS`, and no loose bits.
+      largest: the largest closed part of the surface alone: no loose bits, and no hollows inside.
 
     Returns: vertices in mm, y up, at 0 where lowest; the grid's middle is at x = z = 0.
 
@@ -51,11 +49,6 @@ def surface(volume: np.ndarray, size: float = 100.0, *, largest: bool = False):
     solid = volume >= SOLID
     if not solid.any():
         raise EmptyVolume("nothing in the volume is solid")
-    if largest:
-        labels, _ = ndimage.label(solid, voxels.NEIGHBOURS)
-        keep = labels == 1 + np.bincount(labels.ravel())[1:].argmax()
-        volume = np.where(solid & ~keep, 0.0, volume)
-        solid = keep
     # Away from 1/2, on either side of it.
     volume = np.where(solid, np.maximum(volume, SOLID + _CLOSE), np.minimum(volume, SOLID - _CLOSE))
     vertices, faces, _, _ = measure.marching_cubes(
@@ -63,8 +56,10 @@ def surface(volume: np.ndarray, size: float = 100.0, *, largest: bool = False):
     )
     # Values belong to the voxels' centres; the margin moved them by one.
     vertices = (vertices.astype(np.float64) - 0.5 - np.array([1, 0, 1]) * len(solid) / 2) * (size / len(solid))
-    vertices[:, 1] -= vertices[:, 1].min()
     mesh = trimesh.Trimesh(vertices, faces)
+    if largest:
+        mesh = max(mesh.split(only_watertight=False), key=lambda part: part.volume)
+    mesh.apply_translation([0, -mesh.bounds[0][1], 0])
     mesh.units = "mm"
     return mesh
 
@@ -159,9 +154,11 @@ def read_binvox(path: Path) -> np.ndarray:
     if not first.startswith(b"#binvox") or len(sides) != 3 or len(set(sides)) != 1 or not sides[0].isdigit():
         raise UsageError(f"{path} is no .binvox file of a cube: it begins with {first!r}, its sides are {sides}.")
     side = int(sides[0])
-    pairs = np.frombuffer(file.read(), np.uint8)
-    pairs = pairs[: len(pairs) // 2 * 2].reshape(-1, 2)
-    if not 0 < side <= _MOST_SIDE or (total := pairs[:, 1].sum(dtype=np.int64)) != side**3:
+    runs = np.frombuffer(file.read(), np.uint8)
+    values, lengths = runs[::2], runs[1::2]
+    # Added up before memory is taken for them.
+    total = int(lengths.sum(dtype=np.int64))
+    if len(values) != len(lengths) or total != side**3 or not 0 < side <= _MOST_SIDE:
         raise UsageError(f"{path} says that it has {side}^3 voxels, at most {_MOST_SIDE}^3, but has {total}.")
-    values = np.repeat(pairs[:, 0] > 0, pairs[:, 1])
+    values = np.repeat(values > 0, lengths)
     return values.reshape(side, side, side).transpose(0, 2, 1).astype(np.uint8)

@@ -66,6 +66,7 @@ def test_an_animation_goes_round(workdir, tmp_path):
         (["--labels=cat"], "no class 'cat'"),
         (["--nearest", "--output=set.npz"], "must be a .png"),
         (["--latents=missing.npy"], "missing.npy"),
+        (["--output=a.stl"], "this run makes pictures, not volumes"),
     ],
 )
 def test_wrong_use_is_refused(workdir, arguments, expected):
