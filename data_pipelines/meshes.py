@@ -29,7 +29,8 @@ class Mesh(NamedTuple):
     member: str  # of the archive; empty for a file
     name: str  # the same on every machine: the order that makes the split hangs on it
     category: str
-    words: tuple[str, ...]  # in which categories are looked for
+    names: tuple[str, ...]  # a catalogue's name, or a file's folders and its own name
+    tags: tuple[str, ...]
     rotation: np.ndarray
     size: tuple[float, float, float] | None  # true (width, height, depth), to which the model is stretched
 
@@ -66,9 +67,9 @@ def find(paths: list[str], up: str = "y") -> tuple[list[Mesh], Tally]:
                 found += more
                 faulty |= wrong
             elif file.lower().endswith(voxelise.SUFFIXES):
-                words = (os.path.basename(os.path.abspath(root)), *file.split("/"))
-                category = words[1] if len(words) > 2 else words[0]
-                found.append(Mesh(os.path.join(root, file), "", file, category, words, upright, None))
+                names = (os.path.basename(os.path.abspath(root)), *file.split("/"))
+                category = names[1] if len(names) > 2 else names[0]
+                found.append(Mesh(os.path.join(root, file), "", file, category, names, (), upright, None))
     if not found:
         wanted = ", ".join((".sh3f", *voxelise.SUFFIXES))
         raise DataError(f"{', '.join(paths)}: no meshes ({wanted}) there or below; give another folder or archive")
@@ -99,7 +100,8 @@ def _in_archive(path):
             piece.model,
             f"{title}/{piece.model}",
             piece.category,
-            (piece.name, piece.category, *piece.tags.split(",")),
+            (piece.name,),
+            (piece.category, *map(str.strip, piece.tags.split(","))),
             piece.rotation,
             piece.size,
         )
@@ -111,9 +113,9 @@ def _in_archive(path):
 def select(meshes: list[Mesh], categories: tuple[str, ...]) -> list[tuple[Mesh, int]]:
     """Each mesh of a category with its label: the number of the first of `categories` that it belongs to.
 
-    It does if one of its words (a catalogue's name, category and tags, a file's folders and its own name) has a word
-    that ends in the category, singular or plural: 'chair' takes 'Chairs' and 'Armchair', not 'Chairman'. Without
-    categories all meshes are taken, numbered by their own categories, sorted.
+    It does if one of its names has a word that ends in the category, singular or plural ('chair' takes 'Chairs' and
+    'Armchair', not 'Chairman'), or its catalogue's category or a tag is that word. Without categories all meshes are
+    taken, numbered by their own categories, sorted.
 
     Raises:
       DataError: no mesh in one of the categories.
@@ -121,12 +123,17 @@ def select(meshes: list[Mesh], categories: tuple[str, ...]) -> list[tuple[Mesh, 
     if not categories:
         names = sorted({mesh.category for mesh in meshes})
         return [(mesh, names.index(mesh.category)) for mesh in meshes]
+    # What follows must be no letter.
     patterns = [re.compile(rf"{re.escape(name)}s?(?![^\W\d_])", re.IGNORECASE) for name in categories]
+
+    def belongs(mesh, pattern):
+        return any(map(pattern.search, mesh.names)) or any(map(pattern.fullmatch, mesh.tags))
+
     chosen = []
     for mesh in meshes:
-        labels = [i for i, pattern in enumerate(patterns) if any(map(pattern.search, mesh.words))]
-        if labels:
-            chosen.append((mesh, labels[0]))
+        label = next((i for i, pattern in enumerate(patterns) if belongs(mesh, pattern)), None)
+        if label is not None:
+            chosen.append((mesh, label))
     if missing := set(range(len(categories))) - {label for _, label in chosen}:
         known = ", ".join(sorted({mesh.category for mesh in meshes}))
         raise DataError(f"no mesh is called a {categories[min(missing)]!r}; categories of the {len(meshes)}: {known}")

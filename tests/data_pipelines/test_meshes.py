@@ -83,7 +83,7 @@ def test_a_category_is_what_a_word_ends_in(tmp_path):
         "b.obj": ("Stool", "Kitchen", "tags#=Seat, Chairs"),
         "c.obj": ("Chairman", "Characters"),
         "d.obj": ("Table lamp", "Lights"),
-        "e/oak_chair.obj": ("Thing", "Office"),
+        "e/oak_chair.obj": ("Thing", "Office", "tags#=Unchair, Chair-like"),
     }
     members = {name: obj(1, 2, 3 + i) for i, name in enumerate(pieces)}
     path = archive(tmp_path / "a.sh3f", pieces, **members)
