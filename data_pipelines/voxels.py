@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def load(
     path: str = "",
     *,
     resolution: int | None = None,
-    classes: tuple[str, ...] = (),
+    classes: Sequence[str] | str = (),
     filled: bool = False,
     up: str = "y",
     test: float = 0.1,
@@ -30,7 +31,7 @@ def load(
       path: for the latter two the user's own folder or, for meshes, .sh3f archive; see `shapenet.read_folder` and
         `meshes.read`.
       resolution: side of the grid; None means 32, or the set's own.
-      classes: classes or categories to take, numbered in this order; none means all.
+      classes: classes or categories to take, numbered in this order, also as 'chair,stool'; none means all.
       filled, up, test, cache: of 'mesh_voxels', see `meshes.read`.
 
     Returns: {'train': {'image': uint8 [n, r, r, r, 1] in {0, 1}, 'label': int64 [n]}, 'test': the same}, in the axes
@@ -39,20 +40,21 @@ def load(
     Raises:
       DataError: as the readers; no path where one is needed.
     """
+    classes = tuple(filter(None, classes.split(",")) if isinstance(classes, str) else classes)
     if name in solids.SETS:
         if path:
             raise DataError(f"{name} are drawn, not read from {path}: set config.data.name to mesh_voxels or the like")
         if resolution not in (None, solids.SETS[name]):
             raise DataError(f"{name} have {solids.SETS[name]} voxels a side, not {resolution}; see {list(solids.SETS)}")
-        return solids.read(solids.SETS[name], tuple(classes))
+        return solids.read(solids.SETS[name], classes)
     if not path:
         raise DataError(f"{name} is read from your own files: set config.data.path to their folder")
     resolution = 32 if resolution is None else resolution
     if name == "shapenet_voxels":
-        arrays, unreadable = shapenet.read_folder(path, resolution, classes=tuple(classes))
+        arrays, unreadable = shapenet.read_folder(path, resolution, classes=classes)
         lines = report(arrays, unreadable, [])
     else:
-        options = {"classes": tuple(classes), "filled": filled, "up": up, "test": test, "cache": cache}
+        options = {"classes": classes, "filled": filled, "up": up, "test": test, "cache": cache}
         arrays, tally = meshes.read([path], resolution, **options)
         lines = report(arrays, *tally)
     print(f"{path}: " + "\n".join(lines), file=sys.stderr)

@@ -72,10 +72,11 @@ def scores(config: ConfigDict, step: int, labels: dict, features: dict, pixels: 
     """{name: {'value', 'step', 'protocol'}}, the accuracies in percent; all three are {split: array}."""
     hinge = volumes(config)
     classifier = "linear SVM, one against the rest," if hinge else "multinomial logistic regression"
+    kind = "volumes" if hinge else "pictures"
     protocol = (
-        f"{classifier} on the {len(labels['train'])} training pictures of "
+        f"{classifier} on the {len(labels['train'])} training {kind} of "
         f"{config.data.path or config.data.name}, standardised, L2 chosen on a tenth of them; "
-        f"test split, {len(labels['test'])} pictures"
+        f"test split, {len(labels['test'])} {kind}"
     )
     found = {}
     raw = "voxels" if hinge else "pixels"

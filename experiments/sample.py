@@ -47,7 +47,7 @@ NEAREST = flags.DEFINE_bool("nearest", False, "Show each sample's nearest traini
 SIZE = flags.DEFINE_float("size", 100.0, "Side of the whole grid in mm, for .obj and .stl.", lower_bound=0.001)
 LARGEST = flags.DEFINE_bool("largest", False, "Leave out of .obj and .stl what does not touch the largest part.")
 
-BATCH = 100
+BATCH, VOLUMES = 100, 16  # pictures, and volumes, that are made at once
 SUFFIXES = (".png", ".npz", ".gif", "", *meshes.SUFFIXES)
 
 
@@ -70,6 +70,8 @@ def from_latents(config) -> dict[str, np.ndarray]:
         if TRUNCATION.value:
             raise UsageError("--latents gives the latents themselves: leave --truncation out.")
         found = latents.read(LATENTS.value, size)
+        if OUTPUT.value.endswith(".gif") and len(found) == 1:
+            raise UsageError(f"--latents={LATENTS.value}: a .gif goes from each latent to the next; give at least two.")
     else:
         found = latents.drawn(SEED.value, COUNT.value, size, TRUNCATION.value)
     for flag, sign in ((MINUS, -1), (PLUS, 1)):
@@ -96,7 +98,8 @@ def conditions(config, gan) -> dict[str, np.ndarray]:
 def generate(sample, state, inputs: dict[str, np.ndarray]) -> np.ndarray:
     """Pictures uint8 [count, height, width, channels] or volumes float32 [count, x, y, z, 1], a batch at a time."""
     count, key = len(next(iter(inputs.values()))), jax.random.key(SEED.value)
-    parts = [{name: rows[at : at + BATCH] for name, rows in inputs.items()} for at in range(0, count, BATCH)]
+    batch = VOLUMES if next(iter(jax.eval_shape(sample, state, inputs, key).values())).ndim == 5 else BATCH
+    parts = [{name: rows[at : at + batch] for name, rows in inputs.items()} for at in range(0, count, batch)]
     batches = (next(iter(sample(state, part, key).values())) for part in parts)
     return np.concatenate([np.asarray(made) if made.ndim == 5 else figures.to_uint8(made) for made in batches])
 

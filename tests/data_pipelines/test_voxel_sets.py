@@ -42,6 +42,8 @@ def test_solids_by_name():
         assert data["test"]["label"].tolist() == [0, 1, 2]
     chairs = reading.load("solids", classes=("chair",), resolution=32)
     assert chairs["train"]["label"].tolist() == [0, 0]
+    # As a flag gives them.
+    assert reading.load("solids", classes="chair,table")["train"]["label"].tolist() == [1, 0] * 2
     with pytest.raises(DataError, match="solids have 32 voxels a side, not 64"):
         reading.load("solids", resolution=64)
     with pytest.raises(DataError, match="are drawn, not read from"):
