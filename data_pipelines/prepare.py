@@ -6,10 +6,13 @@
     python -m data_pipelines.prepare photo_folder|blur_pairs|certh_blur --from FOLDER [--data_dir DIR]
     python -m data_pipelines.prepare images --from FOLDER --output FILE.npz --size 64
         [--crop center|anime] [--grey] [--test 0.1]
+    python -m data_pipelines.prepare voxels --from FOLDER_OR_SH3F ... --output FILE.npz --resolution 32
+        [--category chair ...] [--filled] [--up y|z] [--test 0.1]
 
 For the first two FOLDER holds the four idx files, gzipped or not. The result is TFDS' own: `tfds.load('mnist')`
 reads it. So it is for the photographs, each in its own size, once data_pipelines.builders.NAME is imported. `images`
-takes any folder of pictures and writes a file for `config.data.path`.
+takes any folder of pictures and writes a file for `config.data.path`; so does `voxels` with folders of meshes,
+catalogues of Sweet Home 3D and the folder of 3D ShapeNets (which has a test split of its own).
 """
 
 import argparse
@@ -19,7 +22,7 @@ import sys
 
 import numpy as np
 
-from data_pipelines import DataError, _tensorflow, digits5k, idx, pictures, reading
+from data_pipelines import DataError, _tensorflow, digits5k, idx, meshes, pictures, reading, voxels
 
 # Sets of photographs, each of its own size, that have builders here.
 PHOTO_SETS = ("photo_folder", "blur_pairs", "certh_blur")
@@ -123,8 +126,33 @@ def prepare_images(folder: str, output: str, size: int, **options) -> str:
     Raises:
       DataError: as `pictures.read_folder`; an output that cannot be.
     """
-    folder, output = os.path.expanduser(folder), os.path.expanduser(output)
-    # Asked before the work, which may take hours.
+    folder, output = os.path.expanduser(folder), _free(output)
+    arrays, tally = pictures.read_folder(folder, size, **options)
+    _write(output, arrays)
+    return "\n".join(_report(output, arrays, tally))
+
+
+def prepare_voxels(sources: list[str], output: str, resolution: int, **options) -> str:
+    """Writes meshes or 3D ShapeNets as an .npz file that `reading.load` reads, whole or not at all.
+
+    Args:
+      sources, resolution, options: as of `voxels.prepare`.
+      output: the file to write, ending in .npz; one that is there already is refused.
+
+    Returns: lines that say what is in the file, and name what was left out and why.
+
+    Raises:
+      DataError: as `voxels.prepare`; an output that cannot be.
+    """
+    output = _free(output)
+    arrays, lines = voxels.prepare(sources, resolution, **options)
+    _write(output, arrays)
+    return f"{output}: " + "\n".join(lines)
+
+
+def _free(output):
+    """The path of a file to write, asked before the work, which may take hours."""
+    output = os.path.expanduser(output)
     parent = os.path.dirname(output) or "."
     if not output.endswith(".npz"):
         raise DataError(f"{output}: must end in .npz, or reading will not know it; give another --output")
@@ -132,9 +160,7 @@ def prepare_images(folder: str, output: str, size: int, **options) -> str:
         raise DataError(f"{output}: is there already; move it away or give another --output")
     if not os.path.isdir(parent) or not os.access(parent, os.W_OK):
         raise DataError(f"{parent}: is no folder that can be written to; give another --output")
-    arrays, tally = pictures.read_folder(folder, size, **options)
-    _write(output, arrays)
-    return "\n".join(_report(output, arrays, tally))
+    return output
 
 
 def _write(output, arrays) -> None:
@@ -167,6 +193,9 @@ def main(arguments=None) -> int:
             print(prepare_images(given.folder, given.output, given.size, **options))
         elif given.name in PHOTO_SETS:
             print(prepare_photos(given.name, given.folder, given.data_dir))
+        elif given.name == "voxels":
+            options = {"filled": given.filled, "up": given.up, "test": given.test, "classes": tuple(given.category)}
+            print(prepare_voxels(given.sources, given.output, given.resolution, **options))
         else:
             print(prepare(given.name, given.folder, given.data_dir))
     except (DataError, OSError) as error:
@@ -192,6 +221,14 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--size", type=int, required=True, help="side of the square pictures, pixels")
     one.add_argument("--crop", choices=pictures.CROPS, default="center", help="the middle, or the largest drawn face")
     one.add_argument("--grey", action="store_true", help="one channel instead of three")
+    one.add_argument("--test", type=float, default=0.1, help="share of the test split (0.1)")
+    one = names.add_parser("voxels", help="meshes or 3D ShapeNets, as an .npz file")
+    one.add_argument("--from", dest="sources", nargs="+", required=True, help="folders and .sh3f archives")
+    one.add_argument("--output", required=True, help="the .npz file to write; never over one that is there")
+    one.add_argument("--resolution", type=int, required=True, help="side of the grid, voxels")
+    one.add_argument("--category", nargs="+", default=(), help="what to take, and its labels; all if not given")
+    one.add_argument("--filled", action="store_true", help="what the surface encloses is solid too")
+    one.add_argument("--up", choices=meshes.UP, default="y", help="axis that points up in files outside of archives")
     one.add_argument("--test", type=float, default=0.1, help="share of the test split (0.1)")
     return parser
 

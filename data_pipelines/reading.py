@@ -1,12 +1,13 @@
 """Reads a whole data set into memory, by its name or from the user's own files."""
 
 import difflib
+import inspect
 import os
 import threading
 
 import numpy as np
 
-from data_pipelines import DataError, _tensorflow, digits5k, idx, stacked
+from data_pipelines import DataError, _tensorflow, digits5k, idx, stacked, voxels
 
 # Sets whose idx files `python -m data_pipelines.prepare NAME --from FOLDER` takes.
 IDX_SETS = ("mnist", "fashion_mnist")
@@ -15,36 +16,56 @@ _PATIENCE = 4
 _ARRAYS = ("train_image", "train_label", "test_image", "test_label")
 
 
-def load(name: str, *, path: str = "", data_dir: str = "") -> dict[str, dict[str, np.ndarray]]:
-    """The images and labels of a data set.
+def load(name: str, *, path: str = "", data_dir: str = "", **options) -> dict[str, dict[str, np.ndarray]]:
+    """The images, or volumes, and labels of a data set.
 
     Args:
       name: 'digits5k', which needs neither network nor TensorFlow; any TFDS set with `image`, `label` and
         the splits train and test, pictures all of one size: 'mnist', 'fashion_mnist', 'cifar10', ...; or
         'stacked_mnist' (128,000 and 26,000 pictures of three digits each, labels 0..999, see
-        `stacked.stack`) and 'stacked_digits5k' (20,000 and 2,000), where each split stacks its own digits.
+        `stacked.stack`) and 'stacked_digits5k' (20,000 and 2,000), where each split stacks its own digits; or
+        voxels: 'solids', 'solids64', 'shapenet_voxels', 'mesh_voxels', see `voxels.load`.
       path: if given, the user's own files instead, whatever the name: a folder with four idx files (see
         `idx.read_folder`), or an .npz file with train_image, train_label, test_image and test_label. The
-        stacked sets then stack the digits in these files.
+        stacked sets then stack the digits in these files, and 'shapenet_voxels' and 'mesh_voxels' read volumes
+        and meshes from any path that is no .npz file.
       data_dir: TFDS' folder; empty means TFDS' own default.
+      options: keywords of `voxels.load` for sets of voxels, no others; of an .npz file only its resolution is held
+        against them.
 
-    Returns: {'train': {'image': uint8 [n, height, width, channels], 'label': int64 [n]}, 'test': the same}.
+    Returns: {'train': {'image': uint8 [n, height, width, channels], 'label': int64 [n]}, 'test': the same}; of voxels
+      the images are [n, x, y, z, 1] in {0, 1}, see `volumes`.
 
     Raises:
-      DataError: an unknown name, faulty files, or a set that is neither prepared nor to be had; without a
+      DataError: an unknown name or option, faulty files, or a set that is neither prepared nor to be had; without a
         network this is known within ten seconds.
     """
+    _check_options(name, options)
+    path = os.path.expanduser(path)
     if name in stacked.SETS:
         return _load_stacked(stacked.SETS[name], path, data_dir)
-    if path:
-        data = _load_files(os.path.expanduser(path))
+    if name in voxels.SETS and not path.endswith(".npz"):
+        data = voxels.load(name, path, **options)
+    elif path:
+        data = _load_files(path)
     elif name == "digits5k":
         data = digits5k.read()
     else:
         data = _load_tfds(name, data_dir)
     for split, arrays in data.items():
         _check(arrays["image"], arrays["label"], f"{path or name}, split {split}")
+        side = arrays["image"].shape[1]
+        if options.get("resolution") not in (None, side):
+            raise DataError(f"{path}: its volumes have {side} voxels a side, not {options['resolution']}")
     return data
+
+
+def _check_options(name, options) -> None:
+    if options and name not in voxels.SETS:
+        raise DataError(f"{name} takes no {next(iter(options))!r}: only sets of voxels do ({', '.join(voxels.SETS)})")
+    known = [key for key in inspect.signature(voxels.load).parameters if key not in ("name", "path")]
+    if strange := [key for key in options if key not in known]:
+        raise DataError(f"{name} has no option {strange[0]!r}; there are {', '.join(known)}")
 
 
 def _load_stacked(sizes, path, data_dir):
@@ -60,9 +81,14 @@ def _load_stacked(sizes, path, data_dir):
 
 
 def _check(image, label, where) -> None:
-    if image.dtype != np.uint8 or image.ndim != 4 or 0 in image.shape:
+    if image.dtype != np.uint8 or image.ndim not in (4, 5) or 0 in image.shape:
         shape = list(image.shape)
-        raise DataError(f"{where}: images are {image.dtype} {shape}, not uint8 [n, height, width, channels]")
+        raise DataError(
+            f"{where}: images are {image.dtype} {shape}, not uint8 [n, height, width, channels] or [n, x, y, z, 1]"
+        )
+    if image.ndim == 5 and (image.shape[4] != 1 or len(set(image.shape[1:4])) > 1 or image.max() > 1):
+        found = f"{list(image.shape)} with values up to {image.max()}"
+        raise DataError(f"{where}: volumes are {found}, not [n, r, r, r, 1] of 0 and 1")
     if label.dtype != np.int64 or label.shape != image.shape[:1]:
         shape = list(label.shape)
         raise DataError(f"{where}: labels are {label.dtype} {shape}, not integers [{len(image)}], one an image")

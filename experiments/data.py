@@ -14,18 +14,15 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def read(config: ConfigDict) -> dict[str, Arrays]:
-    """The data set: {'train': arrays, 'test': arrays}, as its files hold it."""
-    if config.data.name in photos.SETS:
-        data, tally = photos.load(
-            config.data.name,
-            config.data.path,
-            cell=config.data.cell,
-            test=config.data.test,
-            held_out=config.data.held_out,
-        )
+    """The data set: {'train': arrays, 'test': arrays}, as its files hold it; volumes as `config.data.voxels` says."""
+    settings = config.data
+    if settings.name in photos.SETS:
+        split = {"cell": settings.cell, "test": settings.test, "held_out": settings.held_out}
+        data, tally = photos.load(settings.name, settings.path, **split)
         print("\n".join(tally.lines()))
-        return {split: {name: data[split][name] for name in config.data.fields} for split in ("train", "test")}
-    data = reading.load(config.data.name, path=config.data.path, data_dir=config.data.directory)
+    else:
+        options = settings.get("voxels", {})
+        data = reading.load(settings.name, path=settings.path, data_dir=settings.directory, **options)
     return {split: {name: data[split][name] for name in config.data.fields} for split in ("train", "test")}
 
 

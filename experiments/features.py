@@ -4,10 +4,11 @@ r"""Writes what a run's discriminator sees in its data, and scores how well a li
     python -m experiments.features --workdir=runs/digits --output=features.npz --split=test --path=own.npz
 
 The file holds `train_features` float32 [n, size] and, where the data has labels, `train_label` int64 [n], in the stored
-order, and likewise `test_...`. The features are every convolution's output, max-pooled to a 4x4 grid (`gans.features`),
-or without convolutions the last ones before the logits. The score is the accuracy on the test split in percent of
+order, and likewise `test_...`. The features are the convolutions' outputs, max-pooled to a grid (`gans.features`), or
+without convolutions the last ones before the logits. The score is the accuracy on the test split in percent of
 `gans.scores.linear`, which is fitted to the training split, beside that of the same classifier on the pixels; both go
-into the workdir's scores.json.
+into the workdir's scores.json. For volumes the classifier is a linear support vector machine, as in their literature,
+and what it is compared with are the voxels, max-pooled to 32^3 where they are more.
 """
 
 from pathlib import Path
@@ -21,12 +22,20 @@ from ml_collections import ConfigDict
 from experiments import data, runs, scoring
 from experiments.commands import UsageError, check_output, start, whole_file
 from gans.core import Gan, State
+from gans.features import grid_max
 from gans.scores import linear
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
 OUTPUT = flags.DEFINE_string("output", None, "The .npz file to write.", required=True)
 SPLIT = flags.DEFINE_enum("split", "both", ["train", "test", "both"], "What to write; the score needs both.")
 PATH = flags.DEFINE_string("path", None, "Your own files in place of the run's data, as config.data.path.")
+
+VOLUMES = 16  # volumes in a batch, whose maps are large
+
+
+def volumes(config: ConfigDict) -> bool:
+    """Whether the run is about volumes and not pictures."""
+    return len(config.model.image_shape) == 4
 
 
 def read(config: ConfigDict) -> dict[str, data.Arrays]:
@@ -43,31 +52,38 @@ def read(config: ConfigDict) -> dict[str, data.Arrays]:
 
 
 def extract(config: ConfigDict, gan: Gan, state: State, arrays: data.Arrays) -> tuple[np.ndarray, np.ndarray]:
-    """(features, pixels in [-1, 1]) of every example in stored order, float32 [n, size] each."""
+    """(features, pixels in [-1, 1], or voxels) of every example in stored order, float32 [n, size] each."""
 
     @jax.jit
     def features(state, batch):
         return jnp.concatenate(list(gan.features(state, batch).values()), 1)
 
     found, pixels = [], []
-    for batch in data.evaluation_batches(config, arrays, scoring.BATCH):
+    batch_size = VOLUMES if volumes(config) else scoring.BATCH
+    for batch in data.evaluation_batches(config, arrays, batch_size):
         valid = batch.pop("valid")
         found.append(np.asarray(features(state, batch))[valid])
-        pixels.append(batch["image"].reshape(len(valid), -1)[valid])
+        seen = grid_max(batch["image"], 32) if volumes(config) else batch["image"]
+        pixels.append(np.asarray(seen).reshape(len(valid), -1)[valid])
     return np.concatenate(found), np.concatenate(pixels)
 
 
 def scores(config: ConfigDict, step: int, labels: dict, features: dict, pixels: dict) -> dict[str, dict]:
     """{name: {'value', 'step', 'protocol'}}, the accuracies in percent; all three are {split: array}."""
+    hinge = volumes(config)
+    classifier = "linear SVM, one against the rest," if hinge else "multinomial logistic regression"
+    kind = "volumes" if hinge else "pictures"
     protocol = (
-        f"multinomial logistic regression on the {len(labels['train'])} training pictures of "
+        f"{classifier} on the {len(labels['train'])} training {kind} of "
         f"{config.data.path or config.data.name}, standardised, L2 chosen on a tenth of them; "
-        f"test split, {len(labels['test'])} pictures"
+        f"test split, {len(labels['test'])} {kind}"
     )
     found = {}
-    for name, unit, arrays in (("discriminator", "features", features), ("pixels", "pixels", pixels)):
+    raw = "voxels" if hinge else "pixels"
+    for name, unit, arrays in (("discriminator", "features", features), (raw, raw, pixels)):
         try:
-            value = 100 * linear.accuracy(arrays["train"], labels["train"], arrays["test"], labels["test"])
+            sides = arrays["train"], labels["train"], arrays["test"], labels["test"]
+            value = 100 * linear.accuracy(*sides, hinge=hinge)
         except ValueError as error:
             raise UsageError(f"No linear classifier on the {unit}: {error}") from error
         what = f"{arrays['test'].shape[1]} {unit}; {protocol}"

@@ -1,5 +1,6 @@
 """Latents that a person asks for: drawn, truncated, read from a file, or on the way between two others."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -27,12 +28,18 @@ def drawn(seed: int, count: int, size: int, truncation: float | None = None) -> 
     return draws.draw(key, batch, lambda k: jax.random.truncated_normal(k, -truncation, truncation, (size,)))
 
 
-def read(path: Path, size: int) -> jax.Array:
+def read(given: str | Path, size: int) -> jax.Array:
     """The latents float32 [count, size] of an .npy file, or of the array `latent` of an .npz file.
+
+    Args:
+      given: the file, or FILE:3,7 for its latents of these numbers, counted from 0.
+      size: their length.
 
     Raises:
       UsageError: if the file cannot be read or holds something else; pickles are not read.
     """
+    file, numbers = re.fullmatch(r"(.*?)(?::(\d+(?:,\d+)*))?", str(given)).groups()
+    path = Path(file)
     try:
         content = np.load(path, allow_pickle=False)
         latents = content["latent"] if isinstance(content, np.lib.npyio.NpzFile) else content
@@ -46,7 +53,10 @@ def read(path: Path, size: int) -> jax.Array:
             f"{path}: latents are finite numbers of shape [count, {size}] for this run, not {latents.dtype} "
             f"{list(latents.shape)}."
         )
-    return jnp.asarray(latents, jnp.float32)
+    rows = [int(number) for number in numbers.split(",")] if numbers else range(len(latents))
+    if max(rows) >= len(latents):
+        raise UsageError(f"{given}: there is no latent {max(rows)}; {path} has 0 to {len(latents) - 1}.")
+    return jnp.asarray(latents[np.array(rows)], jnp.float32)
 
 
 def way(start: jax.Array, end: jax.Array, frames: int) -> jax.Array:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.configs import dcgan
+from experiments.configs import dcgan, vanilla
 from tests.experiments import programs, untrained
 from tests.experiments.test_commands import assert_refused
 
@@ -58,6 +58,27 @@ def test_features_of_every_example_and_what_a_classifier_reads_in_them(run, tmp_
     for words in ("192 features", "90 training pictures", "own.npz", "test split, 30 pictures"):
         assert words in found["linear_accuracy_discriminator"]["protocol"]
     assert "784 pixels" in found["linear_accuracy_pixels"]["protocol"]
+
+
+def test_volumes_are_read_by_a_support_vector_machine(tmp_path):
+    config = vanilla.get_config("tiny")
+    config.model.update(image_shape=(8, 8, 8, 1), latent_size=6)
+    config.data.maps = config.data.evaluation_maps = ("volumes.scale",)
+    untrained.write(tmp_path / "run", config)
+    random, arrays = np.random.default_rng(0), {}
+    for split, count in {"train": 60, "test": 20}.items():
+        image, label = (random.random((count, 8, 8, 8, 1)) < 0.05).astype(np.uint8), np.arange(count) % 2
+        image[label == 1, :, 4] = 1
+        arrays |= {f"{split}_image": image, f"{split}_label": label}
+    np.savez(tmp_path / "own.npz", **arrays)
+    options = (f"--output={tmp_path / 'features.npz'}", f"--path={tmp_path / 'own.npz'}")
+    done = programs.call("features", f"--workdir={tmp_path / 'run'}", *options)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert found.keys() == {"linear_accuracy_discriminator", "linear_accuracy_voxels"}
+    assert found["linear_accuracy_voxels"]["value"] == 100
+    assert "512 voxels; linear SVM" in found["linear_accuracy_voxels"]["protocol"]
+    assert "60 training volumes" in found["linear_accuracy_discriminator"]["protocol"]
 
 
 def test_without_classes_there_are_features_and_no_score(run, tmp_path):

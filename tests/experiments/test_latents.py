@@ -33,6 +33,18 @@ def test_latents_are_read_from_a_file(tmp_path, suffix):
         latents.read(path, 4)
 
 
+def test_some_of_the_latents_of_a_file(tmp_path):
+    expected = np.random.default_rng(0).standard_normal((5, 3))
+    path = tmp_path / "latents.npy"
+    np.save(path, expected)
+    np.testing.assert_allclose(latents.read(f"{path}:4,0,4", 3), expected[[4, 0, 4]], rtol=1e-6)
+    with pytest.raises(UsageError, match="there is no latent 5; .*npy has 0 to 4"):
+        latents.read(f"{path}:1,5", 3)
+    for strange in (f"{path}:", f"{path}:a", f"{path}:1,-2"):
+        with pytest.raises(UsageError, match="holds no latents"):
+            latents.read(strange, 3)
+
+
 @pytest.mark.parametrize(
     "content",
     [np.array([[1.0, np.nan]]), np.zeros((0, 2)), np.ones((3, 2), int), np.array([[{}, {}]], object)],

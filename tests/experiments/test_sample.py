@@ -66,9 +66,13 @@ def test_an_animation_goes_round(workdir, tmp_path):
         (["--labels=cat"], "no class 'cat'"),
         (["--nearest", "--output=set.npz"], "must be a .png"),
         (["--latents=missing.npy"], "missing.npy"),
+        (["--output=a.stl"], "this run makes pictures, not volumes"),
+        (["--output=a.gif", "--latents=ONE"], "give at least two"),
     ],
 )
-def test_wrong_use_is_refused(workdir, arguments, expected):
+def test_wrong_use_is_refused(workdir, tmp_path, arguments, expected):
+    np.save(tmp_path / "one.npy", np.zeros((1, 100), np.float32))
+    arguments = [argument.replace("ONE", str(tmp_path / "one.npy")) for argument in arguments]
     done = programs.call("sample", f"--workdir={workdir}", *arguments)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 from gans import core, dcgan, features, inpainting, vanilla
 from gans.dcgan.networks import Discriminator
@@ -28,6 +29,28 @@ def test_the_largest_of_each_cell():
     np.testing.assert_array_equal(found[:, 1, 0], x[:, 2:4, 0:2].max((1, 2)))
     np.testing.assert_array_equal(found[:, 3, 1], x[:, 6:8, 1:4].max((1, 2)))  # from 7/4 to 14/4
     np.testing.assert_array_equal(features.grid_max(x[:, :2, :3]), x[:, :2, :3])
+
+
+def test_the_largest_of_each_cell_of_a_volume():
+    x = np.random.default_rng(0).standard_normal((2, 4, 6, 5, 3)).astype(np.float32)
+    found = features.grid_max(x, 2)
+    assert found.shape == (2, 2, 2, 2, 3)
+    np.testing.assert_array_equal(found[:, 1, 0, 1], x[:, 2:4, 0:3, 2:5].max((1, 2, 3)))
+
+
+def test_volumes_are_seen_by_all_layers_but_the_first():
+    class Discriminator(nn.Module):
+        @nn.compact
+        def __call__(self, x, train=False):
+            for stage, filters in enumerate((2, 3, 4)):
+                x = nn.Conv(filters, (4, 4, 4), strides=2)(x)
+                self.sow("intermediates", f"stage_{stage}", x)
+            return x.mean((1, 2, 3, 4)), x
+
+    images = np.random.default_rng(0).uniform(size=(2, 32, 32, 32, 1)).astype(np.float32)
+    player = core.new_player(Discriminator().init(KEY, images))
+    found = features.of_discriminator(Discriminator(), player, images)
+    assert {name: leaf.shape for name, leaf in found.items()} == {"stage_1": (2, 8 * 3), "stage_2": (2, 8 * 4)}
 
 
 def test_features_are_those_of_the_convolutions_in_inference_mode():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 
 from gans.scores import linear
 
@@ -29,6 +30,19 @@ def test_the_weights_are_those_of_scikit_learn(l2):
     np.testing.assert_array_equal(found.kernel, again.kernel)
 
 
+@pytest.mark.parametrize("l2", [1e-3, 1e-1])
+def test_with_hinges_it_is_a_linear_support_vector_machine(l2):
+    features, labels = examples()
+    found = linear.fit(features, labels, 4, l2, np.ones(len(labels), np.float32), tolerance=1e-6, hinge=True)
+    # Theirs regularises the bias, which a feature of 1,000 in its place all but undoes.
+    theirs = LinearSVC(C=1 / (l2 * len(labels)), tol=1e-10, max_iter=100_000, dual=False, intercept_scaling=1e3)
+    theirs.fit(features, labels)
+    np.testing.assert_allclose(found.kernel, theirs.coef_.T, atol=2e-3)
+    np.testing.assert_allclose(found.bias, theirs.intercept_, atol=2e-3)
+    np.testing.assert_array_equal(linear.predict(found, features), theirs.predict(features))
+    assert linear.accuracy(features[:200], labels[:200], features[200:], labels[200:], hinge=True) > 0.6
+
+
 def test_accuracy_of_what_can_and_what_cannot_be_told_apart():
     random = np.random.default_rng(1)
     labels = np.arange(120) % 3
@@ -43,7 +57,7 @@ def test_accuracy_of_what_can_and_what_cannot_be_told_apart():
 def test_the_strength_is_chosen_on_held_out_examples_and_used_for_all(monkeypatch):
     calls = []
 
-    def fit(features, labels, classes, l2, sample_weight):
+    def fit(features, labels, classes, l2, sample_weight, hinge):
         calls.append((int(sample_weight.sum()), l2))
         sign = 1.0 if l2 in (1e-3, 1e-2) else -1.0
         return linear.Weights(np.array([[-sign, sign]]), np.zeros(2))
