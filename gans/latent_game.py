@@ -1,6 +1,7 @@
 """The game between a generator of pictures from latents and a discriminator: what vanilla, DCGAN and their kin share.
 
 A batch holds `image` [batch, height, width, channels] in [-1, 1] and, for a GAN on class labels, `label` int32 [batch].
+`image` may also be volumes [batch, x, y, z, channels] in [0, 1]: what is said of pictures here then goes for them.
 A generator is called as module(latents, train, label=...), a discriminator as module(images, train, label=...) and
 returns (logits, features); unconditional ones get no label.
 """
@@ -28,8 +29,9 @@ def make(
     optimizers: Mapping[str, Mapping[str, optax.GradientTransformation]],
     grad: core.GradFn = core.plain,
     *,
-    image_shape: tuple[int, int, int] = (28, 28, 1),
+    image_shape: tuple[int, ...] = (28, 28, 1),
     latent_size: int = 100,
+    latent_deviation: float = 1.0,
     classes: int = 0,
     generator: str | nn.Module = "Generator",
     discriminator: str | nn.Module = "Discriminator",
@@ -40,7 +42,9 @@ def make(
     fake_label: stabilizers.Label = 0.0,
     passes: str = "separate",
     discriminator_turns: int = 1,
+    adaptive_accuracy: float | None = None,
     inference_fakes: bool = False,
+    batch_statistics: bool = False,
     augmentation: Sequence[str] = (),
     average_decay: float | None = None,
 ) -> Gan:
@@ -54,8 +58,9 @@ def make(
       networks: the family's module of networks.
       optimizers: {'adversarial': {'generator': ..., 'discriminator': ...}}.
       grad: how gradients are taken, see `gans.parallel`.
-      image_shape: (height, width, channels).
+      image_shape: (height, width, channels), or (x, y, z, channels).
       latent_size: length of z.
+      latent_deviation: the generator is given this times z; a latent in a batch or in inputs is z.
       classes: number of classes of a GAN on class labels; 0 for a GAN without.
       generator, discriminator: modules, or names of classes in `networks`.
       generator_options, discriminator_options: attributes for a network that is given by name.
@@ -65,8 +70,13 @@ def make(
         batch statistics of its own), 'mixed' (one batch of both; the mean is over all of it) or 'turns' (two optimizer
         steps, real pictures first).
       discriminator_turns: its turns in one train step, each on fresh examples.
+      adaptive_accuracy: the discriminator moves only while its accuracy, the mean of both sides, is at most this: Wu et
+        al. 2016, arXiv 1610.07584, section 3.1 (0.8 on the last batch). Here it is that of the turn's own batch, before
+        the move. None: it always moves.
       inference_fakes: the discriminator's fakes come from the generator in inference mode, as in the documents, and not
         in training mode.
+      batch_statistics: samples too are made in training mode: batch norm takes the statistics of the batch of samples,
+        so that one depends on the others.
       augmentation: see `stabilizers.augment`.
       average_decay: decay of the generator's moving average, which is what makes samples; None for none.
 
@@ -80,13 +90,20 @@ def make(
     discriminator = modules.named(networks, discriminator, "discriminator", {**options, **discriminator_options})
     pair = getattr(losses, adversarial, None)
     _check(pair, adversarial, real_label, fake_label, passes, augmentation)
+    if augmentation and len(image_shape) != 3:
+        raise ValueError(f"augmentation={tuple(augmentation)} is for pictures: leave it empty for volumes.")
+    if adaptive_accuracy is not None and passes == "turns":
+        raise ValueError("adaptive_accuracy needs both sides in one turn: passes='separate' or 'mixed'.")
 
     def condition(batch):
         return {"label": batch["label"]} if classes else {}
 
+    def draw_latents(key, batch):
+        return latent_deviation * draws.draw_latents(key, batch, latent_size)
+
     def generate(player, batch, key):
         keys = jax.random.split(key)
-        latents = draws.draw_latents(keys[0], batch, latent_size)
+        latents = draw_latents(keys[0], batch)
         return core.apply_training(generator, player, latents, draws.share_key(keys[1], batch), **condition(batch))
 
     def judge(player, images, batch, key):
@@ -110,7 +127,7 @@ def make(
     def fakes_for_discriminator(state, batch, key):
         if not inference_fakes:
             return generate(state.players["generator"], batch, key)[0]
-        latents = draws.draw_latents(key, batch, latent_size)
+        latents = draw_latents(key, batch)
         return generator.apply(core.variables(state.players["generator"]), latents, **condition(batch))
 
     def labels(batch, key):
@@ -186,7 +203,7 @@ def make(
         if passes == "turns" and given & set(losses.PENALTIES):
             raise ValueError("The penalties need passes='separate' or 'mixed'.")
         keys = jax.random.split(key)
-        latents = draws.draw_latents(key, batch, latent_size)
+        latents = draw_latents(key, batch)
         images, moving = generator.init_with_output(keys[0], latents, **condition(batch))
         judging = discriminator.init(keys[1], images, **condition(batch))
         players = {
@@ -196,9 +213,12 @@ def make(
         return core.new_state(players, frozen, coefficients)
 
     def sample(state, inputs, key):
-        latents = draws.draw_latents(key, inputs, latent_size)
-        player = state.players["generator"]
-        return {"generated": generator.apply(core.best_variables(player), latents, **condition(inputs))}
+        latents, best = draw_latents(key, inputs), core.best_variables(state.players["generator"])
+        if batch_statistics:
+            made, _ = generator.apply(best, latents, True, mutable=["batch_stats"], **condition(inputs))
+        else:
+            made = generator.apply(best, latents, **condition(inputs))
+        return {"generated": made}
 
     def inputs(count):
         conditions = {"label": jax.ShapeDtypeStruct((count,), jnp.int32)} if classes else {}
@@ -214,10 +234,16 @@ def make(
         label = {"label": jnp.full(batch["image"].shape[:1], -1)} if classes else {}
         return features.of_discriminator(discriminator, state.players["discriminator"], batch["image"], **label)
 
+    def not_too_good(state, metrics):
+        del state
+        accuracy = (metrics["discriminator/accuracy_real"] + metrics["discriminator/accuracy_fake"]) / 2
+        return accuracy <= adaptive_accuracy
+
+    when = None if adaptive_accuracy is None else not_too_good
     moved = optimizers["adversarial"]
     sides = ("real", "fake") if passes == "turns" else ("",)
     on = [
-        core.turn("discriminator", one_side(side) if side else discriminator_loss, moved, grad, label=side)
+        core.turn("discriminator", one_side(side) if side else discriminator_loss, moved, grad, when, label=side)
         for side in sides
     ]
     turns = (core.in_turn(*on), core.turn("generator", generator_loss, moved, grad))
