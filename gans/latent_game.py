@@ -41,6 +41,7 @@ def make(
     passes: str = "separate",
     discriminator_turns: int = 1,
     inference_fakes: bool = False,
+    random_labels: bool = False,
     augmentation: Sequence[str] = (),
     average_decay: float | None = None,
 ) -> Gan:
@@ -67,6 +68,7 @@ def make(
       discriminator_turns: its turns in one train step, each on fresh examples.
       inference_fakes: the discriminator's fakes come from the generator in inference mode, as in the documents, and not
         in training mode.
+      random_labels: the generator's turn draws labels evenly, instead of taking those of the batch.
       augmentation: see `stabilizers.augment`.
       average_decay: decay of the generator's moving average, which is what makes samples; None for none.
 
@@ -80,6 +82,8 @@ def make(
     discriminator = modules.named(networks, discriminator, "discriminator", {**options, **discriminator_options})
     pair = getattr(losses, adversarial, None)
     _check(pair, adversarial, real_label, fake_label, passes, augmentation)
+    if random_labels and not classes:
+        raise ValueError("random_labels needs classes.")
 
     def condition(batch):
         return {"label": batch["label"]} if classes else {}
@@ -158,7 +162,9 @@ def make(
 
     def generator_loss(moving, state, batch, key):
         """The discriminator stands still in training mode: its dropout stays on, its new statistics are dropped."""
-        keys = jax.random.split(key, 3)
+        keys = jax.random.split(key, 4)
+        if random_labels:
+            batch = {**batch, "label": draws.draw(keys[3], batch, lambda k: jax.random.randint(k, (), 0, classes))}
         player = state.players["generator"].replace(params=moving["generator"])
         fakes, stats = generate(player, batch, keys[0])
         standing = state.players["discriminator"]
