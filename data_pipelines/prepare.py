@@ -4,12 +4,17 @@
     python -m data_pipelines.prepare fashion_mnist --from FOLDER [--data_dir DIR]
     python -m data_pipelines.prepare digits5k [--data_dir DIR]
     python -m data_pipelines.prepare photo_folder|blur_pairs|certh_blur --from FOLDER [--data_dir DIR]
+    python -m data_pipelines.prepare wiki_faces --from FOLDER [--data_dir DIR]
+    python -m data_pipelines.prepare faces --from FOLDER --output FILE.npz [--csv FILE.csv] [--size 64]
+        [--keep 0.78] [--smallest 40] [--min_score 1] [--test 0.1]
     python -m data_pipelines.prepare images --from FOLDER --output FILE.npz --size 64
         [--crop center|anime] [--grey] [--test 0.1]
 
 For the first two FOLDER holds the four idx files, gzipped or not. The result is TFDS' own: `tfds.load('mnist')`
-reads it. So it is for the photographs, each in its own size, once data_pipelines.builders.NAME is imported. `images`
-takes any folder of pictures and writes a file for `config.data.path`.
+reads it. So it is for the photographs, each in its own size, once data_pipelines.builders.NAME is imported, and for
+`wiki_faces`, the unpacked wiki_crop.tar (for research only). `faces` takes the same, or any folder of faces with a CSV
+of (file, age), and has all the settings; `images` takes any folder of pictures: these two write a file for
+`config.data.path`.
 """
 
 import argparse
@@ -19,7 +24,18 @@ import sys
 
 import numpy as np
 
-from data_pipelines import DataError, _tensorflow, digits5k, idx, pictures, reading
+from data_pipelines import (
+    DataError,
+    _tensorflow,
+    ages,
+    digits5k,
+    face_csv,
+    face_photos,
+    idx,
+    pictures,
+    reading,
+    wiki_faces,
+)
 
 # Sets of photographs, each of its own size, that have builders here.
 PHOTO_SETS = ("photo_folder", "blur_pairs", "certh_blur")
@@ -29,7 +45,8 @@ def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
     """Prepares a data set, whole or not at all, unless it is there already.
 
     Args:
-      name: 'mnist' or 'fashion_mnist', from the idx files in `folder`, or 'digits5k'.
+      name: 'mnist' or 'fashion_mnist', from the idx files in `folder`; 'wiki_faces', from the unpacked
+        wiki_crop.tar; or 'digits5k'.
       data_dir: TFDS' folder; empty means TFDS' own default.
 
     Returns: a line that says where the data set is and how many examples it has.
@@ -39,12 +56,16 @@ def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
     """
     import tensorflow_datasets as tfds
 
-    if name == "digits5k":
-        importlib.import_module("data_pipelines.builders.digits5k")
+    if name == "digits5k" or name in reading.OWN_SETS:
+        importlib.import_module(f"data_pipelines.builders.{name}")
     official = tfds.builder_cls(name)
     builder = official(data_dir=os.path.expanduser(data_dir) or None)
     there = builder.data_path.exists()
-    if not there:
+    if not there and name in reading.OWN_SETS:
+        _tensorflow.import_tensorflow()
+        folder = os.path.abspath(os.path.expanduser(folder))
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=folder))
+    elif not there:
         data = digits5k.read() if name == "digits5k" else idx.read_folder(folder)
         _check(data, builder, folder)
         _tensorflow.import_tensorflow()
@@ -123,8 +144,57 @@ def prepare_images(folder: str, output: str, size: int, **options) -> str:
     Raises:
       DataError: as `pictures.read_folder`; an output that cannot be.
     """
-    folder, output = os.path.expanduser(folder), os.path.expanduser(output)
-    # Asked before the work, which may take hours.
+    folder, output = os.path.expanduser(folder), _free(output)
+    arrays, tally = pictures.read_folder(folder, size, **options)
+    _write(output, arrays)
+    return "\n".join(_report(output, arrays, tally))
+
+
+def prepare_faces(folder: str, output: str, listed: str = "", min_score: float = 1.0, **options) -> str:
+    """Writes faces with ages as an .npz file that `reading.load` reads, whole or not at all.
+
+    Args:
+      folder: the unpacked wiki_crop.tar, or any folder with faces and one CSV, see `face_csv.rows`.
+      output: as of `prepare_images`.
+      listed: the CSV, if it is not the only one in `folder`; the files in it lie in `folder` wherever the CSV is.
+      min_score: as of `wiki_faces.rows`.
+      options: as of `face_photos.collect`; by default `keep` is the middle of wiki_crop's pictures, and all of others.
+
+    Returns: lines that name each picture that cannot be read and why, and last ones with all counts.
+
+    Raises:
+      DataError: as `wiki_faces.rows`, `face_csv.rows` and `face_photos.collect`; an output that cannot be.
+    """
+    folder, output = os.path.expanduser(folder), _free(output)
+    if not listed and os.path.exists(os.path.join(folder, wiki_faces.MAT)):
+        rows, keep = wiki_faces.rows(folder, min_score), wiki_faces.KEEP
+    else:
+        rows, keep = face_csv.rows(os.path.expanduser(listed) or _only_csv(folder)), 1.0
+    splits, tally = face_photos.collect(folder, rows, **{"keep": keep} | options)
+    _write(output, {f"{split}_{name}": array for split, arrays in splits.items() for name, array in arrays.items()})
+    lines = [f"not read: {path}: {why}" for path, why in sorted(tally.unreadable.items())]
+    for split, arrays in splits.items():
+        counts = zip(ages.GROUPS, np.bincount(arrays["label"], minlength=len(ages.GROUPS)), strict=True)
+        persons, of_ages = len(np.unique(arrays["identity"])), ", ".join(f"{age}: {count}" for age, count in counts)
+        lines.append(f"{output}, {split}: {len(arrays['label'])} faces of {persons} persons; {of_ages}")
+    return "\n".join(
+        [*lines, "dropped: " + (", ".join(f"{n} {why}" for why, n in tally.dropped.most_common()) or "none")]
+    )
+
+
+def _only_csv(folder):
+    try:
+        found = sorted(name for name in os.listdir(folder) if name.lower().endswith(".csv"))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read as a folder ({error.strerror}); give another --from") from error
+    if len(found) != 1:
+        raise DataError(f"{folder}: has no {wiki_faces.MAT} and {len(found)} CSV files; name one with --csv")
+    return os.path.join(folder, found[0])
+
+
+def _free(output) -> str:
+    """The path of the file to write, once it is known that it can be: work may take hours."""
+    output = os.path.expanduser(output)
     parent = os.path.dirname(output) or "."
     if not output.endswith(".npz"):
         raise DataError(f"{output}: must end in .npz, or reading will not know it; give another --output")
@@ -132,9 +202,7 @@ def prepare_images(folder: str, output: str, size: int, **options) -> str:
         raise DataError(f"{output}: is there already; move it away or give another --output")
     if not os.path.isdir(parent) or not os.access(parent, os.W_OK):
         raise DataError(f"{parent}: is no folder that can be written to; give another --output")
-    arrays, tally = pictures.read_folder(folder, size, **options)
-    _write(output, arrays)
-    return "\n".join(_report(output, arrays, tally))
+    return output
 
 
 def _write(output, arrays) -> None:
@@ -159,6 +227,16 @@ def _report(output, arrays, tally):
     )
 
 
+# Settings of `faces`, which have their defaults where they are used.
+_FACES = {
+    "size": (int, "side of the square pictures, pixels (64)"),
+    "keep": (float, "part of the square in the middle to cut out (0.78 of wiki_crop's, 1 of others)"),
+    "smallest": (int, "side of the smallest square to take, pixels (40)"),
+    "min_score": (float, "lowest score of wiki_crop's face detector (1)"),
+    "test": (float, "share of the persons in the test split (0.1)"),
+}
+
+
 def main(arguments=None) -> int:
     given = _parser().parse_args(arguments)
     try:
@@ -167,6 +245,9 @@ def main(arguments=None) -> int:
             print(prepare_images(given.folder, given.output, given.size, **options))
         elif given.name in PHOTO_SETS:
             print(prepare_photos(given.name, given.folder, given.data_dir))
+        elif given.name == "faces":
+            options = {name: value for name in _FACES if (value := getattr(given, name)) is not None}
+            print(prepare_faces(given.folder, given.output, given.csv, **options))
         else:
             print(prepare(given.name, given.folder, given.data_dir))
     except (DataError, OSError) as error:
@@ -178,11 +259,13 @@ def main(arguments=None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="data_pipelines.prepare", description=__doc__.split("\n")[0])
     names = parser.add_subparsers(dest="name", metavar="NAME", required=True, help="the data set")
-    for name in (*reading.IDX_SETS, "digits5k", *PHOTO_SETS):
+    for name in (*reading.IDX_SETS, *reading.OWN_SETS, "digits5k", *PHOTO_SETS):
         one = names.add_parser(name, help=f"{name}, for tfds.load")
         if name != "digits5k":
-            holds = "the four idx files" if name in reading.IDX_SETS else "the photographs"
-            one.add_argument("--from", dest="folder", required=True, help=f"folder with {holds}")
+            files = {name: "the four idx files" for name in reading.IDX_SETS} | {"wiki_faces": "the unpacked archive"}
+            one.add_argument(
+                "--from", dest="folder", required=True, help=f"folder with {files.get(name, 'the photographs')}"
+            )
         else:
             one.set_defaults(folder="")
         one.add_argument("--data_dir", default="", help="TFDS' folder; its own default if not given")
@@ -193,6 +276,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--crop", choices=pictures.CROPS, default="center", help="the middle, or the largest drawn face")
     one.add_argument("--grey", action="store_true", help="one channel instead of three")
     one.add_argument("--test", type=float, default=0.1, help="share of the test split (0.1)")
+    one = names.add_parser("faces", help="wiki_crop, or any folder of faces with a CSV of (file, age), as an .npz file")
+    one.add_argument("--from", dest="folder", required=True, help="folder with wiki.mat or a CSV, and the pictures")
+    one.add_argument("--output", required=True, help="the .npz file to write; never over one that is there")
+    one.add_argument("--csv", default="", help="the CSV, if it is not the only one in the folder")
+    for name, (kind, text) in _FACES.items():
+        one.add_argument(f"--{name}", type=kind, help=text)
     return parser
 
 

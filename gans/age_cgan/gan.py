@@ -165,7 +165,9 @@ def make(
 
     def evaluate(state, batch, key):
         """What the frozen networks see in faces, in their reconstructions, and in the same faces in each age group."""
-        groups = [sample(state, {**batch, "label": jnp.full_like(batch["label"], group)}, key) for group in range(classes)]
+        groups = [
+            sample(state, {**batch, "label": jnp.full_like(batch["label"], group)}, key) for group in range(classes)
+        ]
         aged = jnp.stack([made["generated"] for made in groups], 1)
         own = jnp.take_along_axis(aged, batch["label"].reshape(-1, 1, 1, 1, 1), 1)[:, 0]
         return faces_seen(state.frozen, batch, own, aged)
