@@ -262,7 +262,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in (*reading.IDX_SETS, *reading.OWN_SETS, "digits5k", *PHOTO_SETS):
         one = names.add_parser(name, help=f"{name}, for tfds.load")
         if name != "digits5k":
-            files = {name: "the four idx files" for name in reading.IDX_SETS} | {"wiki_faces": "the unpacked archive"}
+            files = dict.fromkeys(reading.IDX_SETS, "the four idx files") | {"wiki_faces": "the unpacked archive"}
             one.add_argument(
                 "--from", dest="folder", required=True, help=f"folder with {files.get(name, 'the photographs')}"
             )

@@ -16,7 +16,7 @@ import optax
 from gans import core, draws, latent_game, losses, modules, stabilizers
 from gans.age_cgan import networks
 from gans.core import Gan, Phase
-from gans.frozen import face
+from gans.frozen import face, people
 
 REFINE = ("identity", "pixel", "ageing")
 COEFFICIENTS = MappingProxyType({**latent_game.COEFFICIENTS, "identity": 1.0, "pixel": None, "ageing": None})
@@ -114,7 +114,7 @@ def make(
         made, stats = rebuild(moving, state, batch, batch["label"], keys[0])
         terms = {}
         if "identity" in state.coefficients:
-            terms["identity"] = identity_distance(state.frozen["face"], made, batch["image"]).mean()
+            terms["identity"] = identity_distance(state.frozen["face"]["recogniser"], made, batch["image"]).mean()
         if "pixel" in state.coefficients:
             terms["pixel"] = pixel_distance(made, batch["image"]).mean()
         if "ageing" in state.coefficients:
@@ -153,8 +153,7 @@ def make(
         state = game.init(keys[0], batch, frozen, own)
         faces = jnp.zeros((1, *image_shape))
         player = core.new_player(encoder.init(keys[1], faces), averaged=average_decay is not None)
-        whole = core.new_state({**state.players, "encoder": player}, frozen, coefficients)
-        return whole
+        return core.new_state({**state.players, "encoder": player}, frozen, coefficients)
 
     def sample(state, inputs, key):
         """Faces under `label`: of `latent`, of the people in `image`, or of latents drawn by position."""
@@ -170,7 +169,8 @@ def make(
         ]
         aged = jnp.stack([made["generated"] for made in groups], 1)
         own = jnp.take_along_axis(aged, batch["label"].reshape(-1, 1, 1, 1, 1), 1)[:, 0]
-        return faces_seen(state.frozen, batch, own, aged)
+        drawn = game.sample(state, {name: batch[name] for name in ("label", "position") if name in batch}, key)
+        return people.compare(state.frozen, batch["image"], own, aged, drawn["generated"])
 
     moves = optimizers["refine"]
     turns = [core.turn(("encoder", "generator"), refine_loss, moves, grad)]

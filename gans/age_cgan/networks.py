@@ -1,4 +1,4 @@
-"""Networks of the document's Age-cGAN, for faces [batch, 64, 64, 3] in [-1, 1] and labels int32 [batch] of age groups."""
+"""Networks of the document's Age-cGAN: faces [batch, 64, 64, 3] in [-1, 1], labels int32 [batch] of age groups."""
 
 import functools
 
@@ -70,7 +70,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Faces and labels to logits [batch, 1] and the features before them: 1,567,873 parameters and 1,792 statistics.
 
-    The label is joined to the first layer's maps as channels of ones and zeros (Perarnau et al. 2016, arXiv 1611.06355).
+    The label joins the first layer's maps as channels of ones and zeros (Perarnau et al. 2016, arXiv 1611.06355).
 
     Attributes:
       classes: number of age groups.
