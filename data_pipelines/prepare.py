@@ -4,15 +4,20 @@
     python -m data_pipelines.prepare fashion_mnist --from FOLDER [--data_dir DIR]
     python -m data_pipelines.prepare digits5k [--data_dir DIR]
     python -m data_pipelines.prepare photo_folder|blur_pairs|certh_blur --from FOLDER [--data_dir DIR]
+    python -m data_pipelines.prepare wiki_faces --from FOLDER [--data_dir DIR]
+    python -m data_pipelines.prepare faces --from FOLDER --output FILE.npz [--csv FILE.csv] [--size 64]
+        [--keep 0.78] [--smallest 40] [--min_score 1] [--test 0.1]
     python -m data_pipelines.prepare images --from FOLDER --output FILE.npz --size 64
         [--crop center|anime] [--grey] [--test 0.1]
     python -m data_pipelines.prepare voxels --from FOLDER_OR_SH3F ... --output FILE.npz --resolution 32
         [--category chair ...] [--filled] [--up y|z] [--test 0.1]
 
 For the first two FOLDER holds the four idx files, gzipped or not. The result is TFDS' own: `tfds.load('mnist')`
-reads it. So it is for the photographs, each in its own size, once data_pipelines.builders.NAME is imported. `images`
-takes any folder of pictures and writes a file for `config.data.path`; so does `voxels` with folders of meshes,
-catalogues of Sweet Home 3D and the folder of 3D ShapeNets (which has a test split of its own).
+reads it. So it is for the photographs, each in its own size, once data_pipelines.builders.NAME is imported, and for
+`wiki_faces`, the unpacked wiki_crop.tar (for research only). The others write a file for `config.data.path`: `faces`
+takes the same, or any folder of faces with a CSV of (file, age), and has all the settings; `images` any folder of
+pictures; `voxels` folders of meshes, catalogues of Sweet Home 3D and the folder of 3D ShapeNets (which has a test split
+of its own).
 """
 
 import argparse
@@ -20,9 +25,7 @@ import importlib
 import os
 import sys
 
-import numpy as np
-
-from data_pipelines import DataError, _tensorflow, digits5k, idx, meshes, pictures, reading, voxels
+from data_pipelines import DataError, _tensorflow, digits5k, idx, meshes, npz_files, pictures, reading
 
 # Sets of photographs, each of its own size, that have builders here.
 PHOTO_SETS = ("photo_folder", "blur_pairs", "certh_blur")
@@ -32,7 +35,8 @@ def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
     """Prepares a data set, whole or not at all, unless it is there already.
 
     Args:
-      name: 'mnist' or 'fashion_mnist', from the idx files in `folder`, or 'digits5k'.
+      name: 'mnist' or 'fashion_mnist', from the idx files in `folder`; 'wiki_faces', from the unpacked
+        wiki_crop.tar; or 'digits5k'.
       data_dir: TFDS' folder; empty means TFDS' own default.
 
     Returns: a line that says where the data set is and how many examples it has.
@@ -42,12 +46,16 @@ def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
     """
     import tensorflow_datasets as tfds
 
-    if name == "digits5k":
-        importlib.import_module("data_pipelines.builders.digits5k")
+    if name == "digits5k" or name in reading.OWN_SETS:
+        importlib.import_module(f"data_pipelines.builders.{name}")
     official = tfds.builder_cls(name)
     builder = official(data_dir=os.path.expanduser(data_dir) or None)
     there = builder.data_path.exists()
-    if not there:
+    if not there and name in reading.OWN_SETS:
+        _tensorflow.import_tensorflow()
+        folder = os.path.abspath(os.path.expanduser(folder))
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=folder))
+    elif not there:
         data = digits5k.read() if name == "digits5k" else idx.read_folder(folder)
         _check(data, builder, folder)
         _tensorflow.import_tensorflow()
@@ -114,75 +122,14 @@ def _done(builder, there):
     return f"{builder.name} {'was already' if there else 'is now'} prepared in {builder.data_path}: {counts} examples"
 
 
-def prepare_images(folder: str, output: str, size: int, **options) -> str:
-    """Writes the pictures of a folder as an .npz file that `reading.load` reads, whole or not at all.
-
-    Args:
-      folder, size, options: as of `pictures.read_folder`.
-      output: the file to write, ending in .npz; one that is there already is refused.
-
-    Returns: lines that name each picture left out and why, and a last one with all counts.
-
-    Raises:
-      DataError: as `pictures.read_folder`; an output that cannot be.
-    """
-    folder, output = os.path.expanduser(folder), _free(output)
-    arrays, tally = pictures.read_folder(folder, size, **options)
-    _write(output, arrays)
-    return "\n".join(_report(output, arrays, tally))
-
-
-def prepare_voxels(sources: list[str], output: str, resolution: int, **options) -> str:
-    """Writes meshes or 3D ShapeNets as an .npz file that `reading.load` reads, whole or not at all.
-
-    Args:
-      sources, resolution, options: as of `voxels.prepare`.
-      output: the file to write, ending in .npz; one that is there already is refused.
-
-    Returns: lines that say what is in the file, and name what was left out and why.
-
-    Raises:
-      DataError: as `voxels.prepare`; an output that cannot be.
-    """
-    output = _free(output)
-    arrays, lines = voxels.prepare(sources, resolution, **options)
-    _write(output, arrays)
-    return f"{output}: " + "\n".join(lines)
-
-
-def _free(output):
-    """The path of a file to write, asked before the work, which may take hours."""
-    output = os.path.expanduser(output)
-    parent = os.path.dirname(output) or "."
-    if not output.endswith(".npz"):
-        raise DataError(f"{output}: must end in .npz, or reading will not know it; give another --output")
-    if os.path.lexists(output):
-        raise DataError(f"{output}: is there already; move it away or give another --output")
-    if not os.path.isdir(parent) or not os.access(parent, os.W_OK):
-        raise DataError(f"{parent}: is no folder that can be written to; give another --output")
-    return output
-
-
-def _write(output, arrays) -> None:
-    # x: never over a file that came to be in the meantime.
-    with open(output, "xb") as file:
-        try:
-            np.savez(file, **arrays)
-        except BaseException:
-            os.unlink(output)
-            raise
-
-
-def _report(output, arrays, tally):
-    yield from (f"not read: {path}: {why}" for path, why in tally.unreadable.items())
-    yield from (f"no face: {path}" for path in tally.faceless)
-    train, test = arrays["train_image"], arrays["test_image"]
-    shape, classes = " x ".join(map(str, train.shape[1:])), len(arrays.get("classes", ()))
-    yield (
-        f"{output}: {len(train)} train, {len(test)} test pictures of {shape}, {classes or 'no'} classes; "
-        f"{tally.enlarged} of them enlarged; left out: {len(tally.unreadable)} not read, {len(tally.faceless)} "
-        "without a face"
-    )
+# Settings of `faces`, which have their defaults where they are used.
+_FACES = {
+    "size": (int, "side of the square pictures, pixels (64)"),
+    "keep": (float, "part of the square in the middle to cut out (0.78 of wiki_crop's, 1 of others)"),
+    "smallest": (int, "side of the smallest square to take, pixels (40)"),
+    "min_score": (float, "lowest score of wiki_crop's face detector (1)"),
+    "test": (float, "share of the persons in the test split (0.1)"),
+}
 
 
 def main(arguments=None) -> int:
@@ -190,12 +137,15 @@ def main(arguments=None) -> int:
     try:
         if given.name == "images":
             options = {"crop": given.crop, "grey": given.grey, "test": given.test}
-            print(prepare_images(given.folder, given.output, given.size, **options))
+            print(npz_files.write_images(given.folder, given.output, given.size, **options))
         elif given.name in PHOTO_SETS:
             print(prepare_photos(given.name, given.folder, given.data_dir))
         elif given.name == "voxels":
             options = {"filled": given.filled, "up": given.up, "test": given.test, "classes": tuple(given.category)}
-            print(prepare_voxels(given.sources, given.output, given.resolution, **options))
+            print(npz_files.write_voxels(given.sources, given.output, given.resolution, **options))
+        elif given.name == "faces":
+            options = {name: value for name in _FACES if (value := getattr(given, name)) is not None}
+            print(npz_files.write_faces(given.folder, given.output, given.csv, **options))
         else:
             print(prepare(given.name, given.folder, given.data_dir))
     except (DataError, OSError) as error:
@@ -207,11 +157,13 @@ def main(arguments=None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="data_pipelines.prepare", description=__doc__.split("\n")[0])
     names = parser.add_subparsers(dest="name", metavar="NAME", required=True, help="the data set")
-    for name in (*reading.IDX_SETS, "digits5k", *PHOTO_SETS):
+    for name in (*reading.IDX_SETS, *reading.OWN_SETS, "digits5k", *PHOTO_SETS):
         one = names.add_parser(name, help=f"{name}, for tfds.load")
         if name != "digits5k":
-            holds = "the four idx files" if name in reading.IDX_SETS else "the photographs"
-            one.add_argument("--from", dest="folder", required=True, help=f"folder with {holds}")
+            files = dict.fromkeys(reading.IDX_SETS, "the four idx files") | {"wiki_faces": "the unpacked archive"}
+            one.add_argument(
+                "--from", dest="folder", required=True, help=f"folder with {files.get(name, 'the photographs')}"
+            )
         else:
             one.set_defaults(folder="")
         one.add_argument("--data_dir", default="", help="TFDS' folder; its own default if not given")
@@ -230,6 +182,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--filled", action="store_true", help="what the surface encloses is solid too")
     one.add_argument("--up", choices=meshes.UP, default="y", help="axis that points up in files outside of archives")
     one.add_argument("--test", type=float, default=0.1, help="share of the test split (0.1)")
+    one = names.add_parser("faces", help="wiki_crop, or any folder of faces with a CSV of (file, age), as an .npz file")
+    one.add_argument("--from", dest="folder", required=True, help="folder with wiki.mat or a CSV, and the pictures")
+    one.add_argument("--output", required=True, help="the .npz file to write; never over one that is there")
+    one.add_argument("--csv", default="", help="the CSV, if it is not the only one in the folder")
+    for name, (kind, text) in _FACES.items():
+        one.add_argument(f"--{name}", type=kind, help=text)
     return parser
 
 

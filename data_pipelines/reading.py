@@ -1,16 +1,21 @@
 """Reads a whole data set into memory, by its name or from the user's own files."""
 
 import difflib
+import importlib
 import inspect
 import os
 import threading
 
 import numpy as np
 
-from data_pipelines import DataError, _tensorflow, digits5k, idx, stacked, voxels
+from data_pipelines import DataError, _tensorflow, digits5k, idx, stacked, synthetic_faces, voxels
 
 # Sets whose idx files `python -m data_pipelines.prepare NAME --from FOLDER` takes.
 IDX_SETS = ("mnist", "fashion_mnist")
+# Sets that TFDS knows once their module in `builders` is imported, and which are prepared in the same way.
+OWN_SETS = ("wiki_faces",)
+# What a set may have for each example besides image and label.
+_MORE = ("age", "identity")
 # Seconds within which the download's address must answer.
 _PATIENCE = 4
 _ARRAYS = ("train_image", "train_label", "test_image", "test_label")
@@ -22,19 +27,21 @@ def load(name: str, *, path: str = "", data_dir: str = "", **options) -> dict[st
     Args:
       name: 'digits5k', which needs neither network nor TensorFlow; any TFDS set with `image`, `label` and
         the splits train and test, pictures all of one size: 'mnist', 'fashion_mnist', 'cifar10', ...; or
+        'synthetic_faces', drawn on this machine, see `synthetic_faces.read`; 'wiki_faces', once it is prepared;
         'stacked_mnist' (128,000 and 26,000 pictures of three digits each, labels 0..999, see
         `stacked.stack`) and 'stacked_digits5k' (20,000 and 2,000), where each split stacks its own digits; or
         voxels: 'solids', 'solids64', 'shapenet_voxels', 'mesh_voxels', see `voxels.load`.
       path: if given, the user's own files instead, whatever the name: a folder with four idx files (see
-        `idx.read_folder`), or an .npz file with train_image, train_label, test_image and test_label. The
-        stacked sets then stack the digits in these files, and 'shapenet_voxels' and 'mesh_voxels' read volumes
-        and meshes from any path that is no .npz file.
+        `idx.read_folder`), or an .npz file with train_image, train_label, test_image and test_label, and for
+        faces train_age, test_age, and so on. The stacked sets then stack the digits in these files, and
+        'shapenet_voxels' and 'mesh_voxels' read volumes and meshes from any path that is no .npz file.
       data_dir: TFDS' folder; empty means TFDS' own default.
       options: keywords of `voxels.load` for sets of voxels, no others; of an .npz file only its resolution is held
         against them.
 
     Returns: {'train': {'image': uint8 [n, height, width, channels], 'label': int64 [n]}, 'test': the same}; of voxels
-      the images are [n, x, y, z, 1] in {0, 1}, see `volumes`.
+      the images are [n, x, y, z, 1] in {0, 1}, see `volumes`; faces also have 'age', in years, and those of known
+      persons 'identity', int64 [n] both.
 
     Raises:
       DataError: an unknown name or option, faulty files, or a set that is neither prepared nor to be had; without a
@@ -50,10 +57,16 @@ def load(name: str, *, path: str = "", data_dir: str = "", **options) -> dict[st
         data = _load_files(path)
     elif name == "digits5k":
         data = digits5k.read()
+    elif name == "synthetic_faces":
+        data = synthetic_faces.read()
     else:
         data = _load_tfds(name, data_dir)
     for split, arrays in data.items():
-        _check(arrays["image"], arrays["label"], f"{path or name}, split {split}")
+        where = f"{path or name}, split {split}"
+        _check(arrays["image"], arrays["label"], where)
+        for more in _MORE:
+            if more in arrays and arrays[more].shape != arrays["label"].shape:
+                raise DataError(f"{where}: {more} is {list(arrays[more].shape)}, not [{len(arrays['label'])}]")
         side = arrays["image"].shape[1]
         if options.get("resolution") not in (None, side):
             raise DataError(f"{path}: its volumes have {side} voxels a side, not {options['resolution']}")
@@ -109,18 +122,26 @@ def _load_files(path):
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; it has {', '.join(arrays) or 'nothing'}")
     for name, array in arrays.items():
-        if name.endswith("label") and np.can_cast(array.dtype, np.int64):
+        if not name.endswith("image") and np.can_cast(array.dtype, np.int64):
             arrays[name] = array.astype(np.int64)
-    return {s: {k: arrays[f"{s}_{k}"] for k in ("image", "label")} for s in ("train", "test")}
+    names = ["image", "label", *(k for k in _MORE if f"train_{k}" in arrays and f"test_{k}" in arrays)]
+    return {s: {k: arrays[f"{s}_{k}"] for k in names} for s in ("train", "test")}
 
 
 def _load_tfds(name, data_dir):
     import tensorflow_datasets as tfds
 
+    if name in OWN_SETS:
+        importlib.import_module(f"data_pipelines.builders.{name}")
     # Asked first, as tfds.builder looks for unknown names on the network.
     known = tfds.list_builders(with_community_datasets=False)
     if name.split("/")[0] not in known:
-        close = ", ".join(difflib.get_close_matches(name, ["digits5k", *stacked.SETS, *known])) or "none"
+        close = (
+            ", ".join(
+                difflib.get_close_matches(name, ["digits5k", "synthetic_faces", *OWN_SETS, *stacked.SETS, *known])
+            )
+            or "none"
+        )
         raise DataError(f"no data set is called {name!r}; close names: {close}; or set config.data.path")
     try:
         builder = tfds.builder(name, data_dir=os.path.expanduser(data_dir) or None)
@@ -151,13 +172,13 @@ def _read_split(builder, split):
         raise DataError(
             f"{builder.data_path}: cannot be read ({error}); delete the folder and prepare it again"
         ) from error
-    return {key: examples[key].numpy() for key in ("image", "label")}
+    return {key: examples[key].numpy() for key in ("image", "label", *_MORE) if key in examples}
 
 
 def _download(builder) -> None:
     """Has TFDS download and prepare the set, if the network is there."""
     url = next(iter(builder.url_infos or {}), "").replace("gs://", "https://storage.googleapis.com/")
-    fault = url and unreachable(url)
+    fault = "its files must be fetched by hand" if builder.name in OWN_SETS else url and unreachable(url)
     if not fault:
         _tensorflow.import_tensorflow()
         try:
@@ -166,7 +187,9 @@ def _download(builder) -> None:
         # Whatever the set's own code raises: no network after all, a file to be fetched by hand, a full disk.
         except Exception as error:
             fault = f"TFDS cannot prepare it ({error})"
-    if builder.name in IDX_SETS:
+    if builder.name in OWN_SETS:
+        advice = f"python -m data_pipelines.prepare {builder.name} --from FOLDER, with its own files in FOLDER"
+    elif builder.name in IDX_SETS:
         advice = (
             f"python -m data_pipelines.prepare {builder.name} --from FOLDER, with the four idx files in "
             "FOLDER, or set config.data.path=FOLDER"

@@ -45,7 +45,7 @@ def example_batch(config: ConfigDict, count: int) -> Arrays:
     """A training batch of `count` black pictures, for its shapes alone; no data set is read."""
     shape = (config.data.cell, config.data.cell, 3) if "cell" in config.data else config.model.image_shape
     picture = np.zeros((1, *shape), np.uint8)
-    fields = {"image": picture, "source": picture, "label": np.zeros(1, np.int64)}
+    fields = {"image": picture, "source": picture, "label": np.zeros(1, np.int64), "identity": np.zeros(1, np.int64)}
     arrays = {name: fields[name] for name in config.data.fields}
     batch = next(batching.train_batches(arrays, maps(config, config.data.maps), count, seed=0, loader="memory"))
     return {name: leaf[0] for name, leaf in batch.items()}

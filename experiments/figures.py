@@ -41,6 +41,18 @@ def pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return grid(np.concatenate(framed, axis=2))
 
 
+def strips(faces: np.ndarray, aged: np.ndarray) -> np.ndarray:
+    """Each face and, beside it, the same person in each age group, one line a face: uint8 [height, width, 3].
+
+    Args:
+      faces: [count, height, width, 3] in [-1, 1].
+      aged: [count, groups, height, width, 3] in [-1, 1].
+    """
+    given = np.pad(to_uint8(faces), ((0, 0), (0, 0), (0, 4), (0, 0)), constant_values=255)
+    columns = [given, *(to_uint8(aged[:, group]) for group in range(aged.shape[1]))]
+    return np.concatenate(list(np.concatenate(columns, axis=2)))
+
+
 def triples(sources: np.ndarray, restored: np.ndarray, originals: np.ndarray) -> np.ndarray:
     """Source, restored picture and original side by side, one line an example: uint8 [height, width, 3].
 

@@ -10,7 +10,18 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipelines import reading, stacked
-from experiments import data, figures, logs, perceptual, runs, set_scores, weights
+from experiments import (
+    data,
+    face_scores,
+    face_weights,
+    figures,
+    logs,
+    people_judge,
+    perceptual,
+    runs,
+    set_scores,
+    weights,
+)
 from experiments.commands import UsageError
 from gans.core import Gan, State
 from gans.frozen import vgg
@@ -31,6 +42,8 @@ def frozen_networks(config: ConfigDict, train: data.Arrays) -> tuple[dict[str, A
     """
     if "perceptual" in config:
         return _perceptual(config)
+    if "faces" in config:
+        return _faces(config, train)
     files = {name: Path(path) for name, path in config.get("features", {}).items() if path}
     frozen, record = weights.read_features(files)
     if config.get("judge"):
@@ -56,6 +69,15 @@ def _perceptual(config):
     return found, record
 
 
+def _faces(config, train):
+    found, record = {}, {}
+    if config.faces.weights or config.coefficients.identity is not None:
+        found["face"], record["face"] = face_weights.find(config.faces.weights)
+    if config.faces.judge:
+        found["people"], record["people"] = people_judge.trained(config.faces.judge, train)
+    return found, record
+
+
 def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: data.Arrays) -> dict[str, dict]:
     """{name: {'value', 'step', 'protocol'}} over the whole test split; none where nobody judges the samples.
 
@@ -67,7 +89,9 @@ def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: da
     seen = _seen(config, gan, state, test)
     count = len(next(iter(seen.values())))
     protocol = f"{config.data.name} test split, {count} pictures"
-    if from_latents:
+    if "faces" in config:
+        values = face_scores.face_scores(seen, test["label"], test.get("identity", np.arange(count)))
+    elif from_latents:
         values = set_scores.set_scores(seen, tuple(record), _classes(config, test))
         protocol += " and as many samples"
     else:
@@ -142,6 +166,8 @@ def sample_rows(config: ConfigDict, gan: Gan, state: State, examples: data.Array
     generator was given, and what it made, with the judge's verdicts.
     """
     key = runs.sample_key(config)
+    if "faces" in config:
+        return figures.strips(examples["image"], in_each_group(gan, state, examples["image"], config.model.classes))
     if "latent" in gan.inputs(1):
         made = jax.jit(gan.sample)(state, numbered(gan, config.pictures, config.model.classes), key)
         return figures.grid(figures.to_uint8(made["generated"]))
@@ -154,6 +180,13 @@ def sample_rows(config: ConfigDict, gan: Gan, state: State, examples: data.Array
     captions = {row: judged[f"verdict_{name}"] for row, name in names.items()}
     wrong = {row: ~judged[f"correct_{name}"] for row, name in names.items()}
     return figures.rows({"original": examples["image"], **inputs, **jax.device_get(made)}, captions, wrong)
+
+
+def in_each_group(gan: Gan, state: State, faces: np.ndarray, groups: int) -> np.ndarray:
+    """The people of faces [count, height, width, 3] in each age group: [count, groups, height, width, 3]."""
+    sample, key = jax.jit(gan.sample), jax.random.key(0)
+    labels = [np.full(len(faces), group, np.int32) for group in range(groups)]
+    return np.stack([sample(state, {"image": faces, "label": label}, key)["generated"] for label in labels], 1)
 
 
 def numbered(gan: Gan, count: int, classes: int) -> dict[str, jax.Array]:

@@ -27,6 +27,8 @@ class Sentinel:
         Raises:
           Collapsed: with that sentence, if the config asks to stop.
         """
+        if "generator/diversity" not in metrics:
+            return None  # a phase without a game
         diversity = metrics["generator/diversity"]
         accuracy = min(metrics["discriminator/accuracy_real"], metrics["discriminator/accuracy_fake"])
         faults = {

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,29 @@ def read(path: Path) -> Any:
     """Variables as `save` wrote them."""
     with np.load(path, allow_pickle=False) as file:
         return flax.traverse_util.unflatten_dict({name: file[name] for name in file.files}, sep="/")
+
+
+def fitting(leaves: Mapping[tuple[str, ...], np.ndarray], module: nn.Module, size: int, source: Path) -> Any:
+    """Variables of a network from {(collection, layer, ..., leaf): array}, if they are all there and nothing else is.
+
+    Args:
+      module: the network, which takes images [batch, size, size, 3].
+      source: where the arrays come from, for the message.
+
+    Raises:
+      UsageError: names the first leaf that is missing, not the network's, or of another shape.
+    """
+    images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    expected = flax.traverse_util.flatten_dict(jax.eval_shape(module.init, jax.random.key(0), images))
+    for leaf in sorted(expected.keys() | leaves.keys()):
+        wanted = expected[leaf].shape if leaf in expected else "nothing"
+        held = leaves[leaf].shape if leaf in leaves else "missing"
+        if wanted != held:
+            raise UsageError(
+                f"{source} does not hold the weights of {type(module).__name__}: "
+                f"{'/'.join(leaf)} is {held}, expected {wanted}."
+            )
+    return flax.traverse_util.unflatten_dict(leaves)
 
 
 def load_frozen(record: Mapping[str, Mapping[str, str]]) -> dict[str, Any] | None:

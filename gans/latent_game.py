@@ -45,6 +45,7 @@ def make(
     adaptive_accuracy: float | None = None,
     inference_fakes: bool = False,
     batch_statistics: bool = False,
+    random_labels: bool = False,
     augmentation: Sequence[str] = (),
     average_decay: float | None = None,
 ) -> Gan:
@@ -77,6 +78,7 @@ def make(
         in training mode.
       batch_statistics: samples too are made in training mode: batch norm takes the statistics of the batch of samples,
         so that one depends on the others.
+      random_labels: the generator's turn draws labels evenly, instead of taking those of the batch.
       augmentation: see `stabilizers.augment`.
       average_decay: decay of the generator's moving average, which is what makes samples; None for none.
 
@@ -94,6 +96,8 @@ def make(
         raise ValueError(f"augmentation={tuple(augmentation)} is for pictures: leave it empty for volumes.")
     if adaptive_accuracy is not None and passes == "turns":
         raise ValueError("adaptive_accuracy needs both sides in one turn: passes='separate' or 'mixed'.")
+    if random_labels and not classes:
+        raise ValueError("random_labels needs classes.")
 
     def condition(batch):
         return {"label": batch["label"]} if classes else {}
@@ -175,7 +179,9 @@ def make(
 
     def generator_loss(moving, state, batch, key):
         """The discriminator stands still in training mode: its dropout stays on, its new statistics are dropped."""
-        keys = jax.random.split(key, 3)
+        keys = jax.random.split(key, 4)
+        if random_labels:
+            batch = {**batch, "label": draws.draw(keys[3], batch, lambda k: jax.random.randint(k, (), 0, classes))}
         player = state.players["generator"].replace(params=moving["generator"])
         fakes, stats = generate(player, batch, keys[0])
         standing = state.players["discriminator"]

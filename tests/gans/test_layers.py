@@ -128,13 +128,14 @@ def test_projection_scores_the_label():
         module.init(jax.random.key(1), features)
 
 
-def test_an_upsampling_convolution_equals_the_two_in_value_and_gradients():
-    module = layers.UpsampleConv(5)
+@pytest.mark.parametrize("size", [3, 5])
+def test_an_upsampling_convolution_equals_the_two_in_value_and_gradients(size):
+    module = layers.UpsampleConv(5, size)
     x = jax.random.normal(jax.random.key(0), (2, 6, 7, 4))
     variables = jax.tree.map(lambda leaf: leaf + 0.1, module.init(jax.random.key(1), x))
 
     def plain(variables, x):
-        return nn.Conv(5, (3, 3)).apply(variables, layers.upsample(x))
+        return nn.Conv(5, (size, size)).apply(variables, layers.upsample(x))
 
     np.testing.assert_allclose(module.apply(variables, x), plain(variables, x), atol=1e-5)
 
