@@ -16,6 +16,7 @@ import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
+import numpy as np
 from absl import flags
 
 from experiments import tfjs_weights, weights
@@ -56,7 +57,7 @@ def find(source: str) -> tuple[dict[str, Any], dict[str, str]]:
     path = Path(source).expanduser()
     if source == "random":
         path = _cached("random", _random)
-    elif path.is_dir():
+    elif source and path.is_dir():
         path = _cached(_digest(path), lambda: convert(path))
     elif not path.is_file() or path.suffix != ".npz":
         raise UsageError(
@@ -97,10 +98,17 @@ def _leaf(name, array):
 
 
 def _random():
-    return {
-        name: jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, size, size, 3)))
-        for name, (_, module, size) in NETWORKS.items()
-    }
+    """He-normal kernels, scales of 1, else 0; from numpy, as compiling the initialisers takes half a minute."""
+    generator = np.random.default_rng(0)
+
+    def fill(path, leaf):
+        if path[-1].key == "kernel":
+            return generator.normal(0, np.sqrt(2 / np.prod(leaf.shape[:-1])), leaf.shape).astype(np.float32)
+        return np.full(leaf.shape, path[-1].key == "scale", np.float32)
+
+    images = {name: jnp.zeros((1, size, size, 3)) for name, (_, _, size) in NETWORKS.items()}
+    shapes = {n: jax.eval_shape(module.init, jax.random.key(0), images[n]) for n, (_, module, _) in NETWORKS.items()}
+    return jax.tree_util.tree_map_with_path(fill, shapes)
 
 
 def _digest(folder: Path) -> str:
