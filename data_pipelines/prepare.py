@@ -44,7 +44,7 @@ def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
         wiki_crop.tar; or 'digits5k'.
       data_dir: TFDS' folder; empty means TFDS' own default.
 
-    Returns: a line that says where the data set is and how many examples it has.
+    Returns: a line that says where the data set is, how many examples it has, and what was dropped now.
 
     Raises:
       DataError: faulty files; nothing is written then.
@@ -56,18 +56,19 @@ def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
     official = tfds.builder_cls(name)
     builder = official(data_dir=os.path.expanduser(data_dir) or None)
     there = builder.data_path.exists()
-    if not there and name in reading.OWN_SETS:
-        _tensorflow.import_tensorflow()
-        folder = os.path.abspath(os.path.expanduser(folder))
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=folder))
-    elif not there:
-        data = digits5k.read() if name == "digits5k" else idx.read_folder(folder)
+    dropped = ""
+    if not there:
+        if name == "wiki_faces":
+            data, tally = wiki_faces.read(os.path.expanduser(folder))
+            dropped = f"; dropped: {_told(tally.dropped)}"
+        else:
+            data = digits5k.read() if name == "digits5k" else idx.read_folder(folder)
         _check(data, builder, folder)
         _tensorflow.import_tensorflow()
         builder = _from_arrays(official, data)(data_dir=builder.data_dir_root)
         builder.download_and_prepare()
     counts = ", ".join(f"{split.num_examples} {key}" for key, split in builder.info.splits.items())
-    return f"{name} {'was already' if there else 'is now'} prepared in {builder.data_path}: {counts} examples"
+    return f"{name} {'was already' if there else 'is now'} prepared in {builder.data_path}: {counts} examples{dropped}"
 
 
 def _check(data, builder, folder) -> None:
@@ -93,10 +94,14 @@ def _from_arrays(official, data):
     return FromArrays
 
 
-def _examples(image, label):
+def _examples(**arrays):
     # Keyed by number, as in TFDS' own builder: the keys, hashed, make the stored order.
-    for i in range(len(label)):
-        yield i, {"image": image[i], "label": label[i]}
+    for i in range(len(arrays["label"])):
+        yield i, {name: array[i] for name, array in arrays.items()}
+
+
+def _told(dropped):
+    return ", ".join(f"{count} {cause}" for cause, count in dropped.most_common()) or "none"
 
 
 def prepare_images(folder: str, output: str, size: int, **options) -> str:
@@ -124,29 +129,27 @@ def prepare_faces(folder: str, output: str, listed: str = "", min_score: float =
       folder: the unpacked wiki_crop.tar, or any folder with faces and one CSV, see `face_csv.rows`.
       output: as of `prepare_images`.
       listed: the CSV, if it is not the only one in `folder`; the files in it lie in `folder` wherever the CSV is.
-      min_score: as of `wiki_faces.rows`.
-      options: as of `face_photos.collect`; by default `keep` is the middle of wiki_crop's pictures, and all of others.
+      min_score: as of `wiki_faces.read`.
+      options: as of `wiki_faces.read` and `face_photos.collect`.
 
     Returns: lines that name each picture that cannot be read and why, and last ones with all counts.
 
     Raises:
-      DataError: as `wiki_faces.rows`, `face_csv.rows` and `face_photos.collect`; an output that cannot be.
+      DataError: as `wiki_faces.read`, `face_csv.rows` and `face_photos.collect`; an output that cannot be.
     """
     folder, output = os.path.expanduser(folder), _free(output)
     if not listed and os.path.exists(os.path.join(folder, wiki_faces.MAT)):
-        rows, keep = wiki_faces.rows(folder, min_score), wiki_faces.KEEP
+        splits, tally = wiki_faces.read(folder, min_score, **options)
     else:
-        rows, keep = face_csv.rows(os.path.expanduser(listed) or _only_csv(folder)), 1.0
-    splits, tally = face_photos.collect(folder, rows, **{"keep": keep} | options)
+        rows = face_csv.rows(os.path.expanduser(listed) or _only_csv(folder))
+        splits, tally = face_photos.collect(folder, rows, **options)
     _write(output, {f"{split}_{name}": array for split, arrays in splits.items() for name, array in arrays.items()})
     lines = [f"not read: {path}: {why}" for path, why in sorted(tally.unreadable.items())]
     for split, arrays in splits.items():
         counts = zip(ages.GROUPS, np.bincount(arrays["label"], minlength=len(ages.GROUPS)), strict=True)
         persons, of_ages = len(np.unique(arrays["identity"])), ", ".join(f"{age}: {count}" for age, count in counts)
         lines.append(f"{output}, {split}: {len(arrays['label'])} faces of {persons} persons; {of_ages}")
-    return "\n".join(
-        [*lines, "dropped: " + (", ".join(f"{n} {why}" for why, n in tally.dropped.most_common()) or "none")]
-    )
+    return "\n".join([*lines, f"dropped: {_told(tally.dropped)}"])
 
 
 def _only_csv(folder):
