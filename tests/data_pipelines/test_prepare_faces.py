@@ -66,7 +66,7 @@ def test_what_cannot_be(folder, tmp_path, capsys):
     refused("cannot be read as a folder", start=tmp_path / "none")
     refused("has no wiki.mat and 0 CSV files; name one with --csv", start=tmp_path)
     refused("cannot be read as a CSV", "--csv", str(tmp_path / "none.csv"))
-    refused("need size >= 1", "--size", "0")
+    refused("need sides >= 1", "--size", "0")
     refused("train split has no face; 0 can be used, dropped: 20 tiny", "--smallest", "100")
     (folder / "second.csv").write_text("in/0.png,5\n")
     refused("2 CSV files; name one with --csv")

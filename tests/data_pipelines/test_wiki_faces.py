@@ -146,9 +146,11 @@ def test_too_few_faces_are_told_with_the_causes(tmp_path):
         wiki_faces.read(str(tmp_path))
 
 
-@pytest.mark.parametrize("change", [{"size": 0}, {"keep": 0.0}, {"keep": 1.1}, {"test": 0.0}, {"test": 1.0}])
+@pytest.mark.parametrize(
+    "change", [{"size": 0}, {"smallest": 0}, {"keep": 0.0}, {"keep": 1.1}, {"test": 0.0}, {"test": 1.0}]
+)
 def test_settings_out_of_range(tmp_path, change):
-    with pytest.raises(DataError, match="need size >= 1, 0 < keep <= 1, 0 < test < 1"):
+    with pytest.raises(DataError, match="need sides >= 1, 0 < keep <= 1, 0 < test < 1"):
         face_photos.collect(str(tmp_path), [], **change)
 
 
