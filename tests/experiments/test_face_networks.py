@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import face_weights, tfjs_weights, weights
+from experiments import face_networks, tfjs_weights, weights
 from experiments.commands import UsageError
 from gans.frozen import face
 from tests.experiments import face_api, programs
@@ -30,7 +30,7 @@ def folder(networks, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def variables(folder):
-    return face_weights.convert(folder)
+    return face_networks.convert(folder)
 
 
 @pytest.fixture
@@ -67,35 +67,35 @@ def test_the_estimator_of_age_is_that_of_face_api(networks, variables):
 
 
 def test_weights_are_converted_once_and_kept(folder, variables, cache, monkeypatch):
-    found, record = face_weights.find(str(folder))
+    found, record = face_networks.find(str(folder))
     jax.tree.map(np.testing.assert_array_equal, found, variables)
     assert [str(path) for path in cache.iterdir()] == [record["path"]]
     assert record["sha256"] == weights.file_digest(record["path"])
     monkeypatch.setattr(tfjs_weights, "read", None)  # would fail if it were called
-    assert face_weights.find(str(folder))[1] == record
+    assert face_networks.find(str(folder))[1] == record
     # What was kept is found again by its record, and by its name.
     again = weights.load_frozen({"face": record})["face"]
     jax.tree.map(np.testing.assert_array_equal, again, variables)
-    assert face_weights.find(record["path"])[1] == record
+    assert face_networks.find(record["path"])[1] == record
 
 
 def test_other_weights_are_kept_apart(networks, tmp_path, cache):
     face_api.write(tmp_path / "model", networks)
-    _, first = face_weights.find(str(tmp_path / "model"))
+    _, first = face_networks.find(str(tmp_path / "model"))
     shard = tmp_path / "model" / "age_gender_model.bin"
     shard.write_bytes(shard.read_bytes()[:-4] + bytes(4))
-    found, second = face_weights.find(str(tmp_path / "model"))
+    found, second = face_networks.find(str(tmp_path / "model"))
     assert first["path"] != second["path"]
     assert found["age_gender"]["params"]["fc_gender"]["bias"][1] == 0
 
 
 def test_arbitrary_weights_for_tests(cache):
-    found, record = face_weights.find("random")
+    found, record = face_networks.find("random")
     seen = jax.jit(face.descriptor)(found["recogniser"], jax.random.uniform(jax.random.key(0), (3, 64, 64, 3)))
     assert seen.shape == (3, 128)
     # Different faces, different descriptors, of a size that a loss can use.
     assert 0.01 < np.linalg.norm(seen[0] - seen[1]) < 1000
-    assert face_weights.find("random")[1] == record
+    assert face_networks.find("random")[1] == record
 
 
 @pytest.mark.parametrize(
@@ -123,31 +123,31 @@ def test_the_tensor_that_does_not_fit_is_named(networks, tmp_path, cache, stem, 
             changed[name] = np.zeros(shape, np.float32)
     face_api.write(tmp_path / "model", networks | {stem: changed})
     with pytest.raises(UsageError, match=message):
-        face_weights.find(str(tmp_path / "model"))
+        face_networks.find(str(tmp_path / "model"))
     assert not cache.exists()
 
 
 def test_what_is_no_weights_is_refused(folder, tmp_path, cache):
     for source in ("", str(tmp_path / "none"), str(folder / "face_recognition_model.bin")):
         with pytest.raises(UsageError, match="give the folder `model` of the npm package @vladmandic/face-api"):
-            face_weights.find(source)
+            face_networks.find(source)
     with pytest.raises(UsageError, match="face_recognition_model-weights_manifest.json cannot be read"):
-        face_weights.find(str(tmp_path))
+        face_networks.find(str(tmp_path))
     damaged = tmp_path / "face.npz"
     damaged.write_bytes(b"no archive")
     with pytest.raises(UsageError, match="face.npz holds no face networks"):
-        face_weights.find(str(damaged))
+        face_networks.find(str(damaged))
     one = {"params": {"fc": {"kernel": np.zeros(2)}}}
     weights.save(damaged, {"recogniser": one, "age_gender": one})
     with pytest.raises(UsageError, match="does not hold the weights of FaceRecogniser"):
-        face_weights.find(str(damaged))
+        face_networks.find(str(damaged))
 
 
 def test_the_command(folder, variables, tmp_path):
     finished = programs.call("face_weights", f"--from={folder}", f"--output={tmp_path / 'face.npz'}")
     assert finished.returncode == 0, finished.stderr
     assert f"sha256 {weights.file_digest(tmp_path / 'face.npz')}" in finished.stdout
-    jax.tree.map(np.testing.assert_array_equal, face_weights.find(str(tmp_path / "face.npz"))[0], variables)
+    jax.tree.map(np.testing.assert_array_equal, face_networks.find(str(tmp_path / "face.npz"))[0], variables)
     refused = programs.call("face_weights", f"--from={folder}", f"--output={tmp_path / 'face.bin'}")
     assert (refused.returncode, refused.stderr) == (2, f"error: --output={tmp_path / 'face.bin'} must end in .npz.\n")
 
@@ -164,7 +164,7 @@ FACES = {
 def test_one_person_is_nearer_than_two():
     """With the real weights: GANS_FACE_WEIGHTS names the unpacked npm package @vladmandic/face-api, `package`."""
     package = Path(os.environ["GANS_FACE_WEIGHTS"])
-    found = face_weights.convert(package / "model")["recogniser"]
+    found = face_networks.convert(package / "model")["recogniser"]
 
     def crop(picture, left, top, side, wider=0, right=0):
         box = (left - wider + right, top - wider, left + side + wider + right, top + side + wider)
