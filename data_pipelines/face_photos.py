@@ -56,8 +56,8 @@ def collect(
     Raises:
       DataError: values out of range, too little memory, or a split without a face.
     """
-    if size < 1 or not 0 < keep <= 1 or not 0 < test < 1:
-        raise DataError(f"{size=}, {keep=}, {test=}: need size >= 1, 0 < keep <= 1, 0 < test < 1")
+    if min(size, smallest) < 1 or not 0 < keep <= 1 or not 0 < test < 1:
+        raise DataError(f"{size=}, {smallest=}, {keep=}, {test=}: need sides >= 1, 0 < keep <= 1, 0 < test < 1")
     tally, kept = Tally(Counter(), {}), []
     try:
         images = np.empty((len(rows), size, size, 3), np.uint8)

@@ -1,6 +1,7 @@
 """Writes what is found in folders as .npz files that `reading.load` reads, each whole or not at all."""
 
 import os
+from collections import Counter
 
 import numpy as np
 
@@ -50,29 +51,32 @@ def write_faces(folder: str, output: str, listed: str = "", min_score: float = 1
       folder: the unpacked wiki_crop.tar, or any folder with faces and one CSV, see `face_csv.rows`.
       output: as of `write_images`.
       listed: the CSV, if it is not the only one in `folder`; the files in it lie in `folder` wherever the CSV is.
-      min_score: as of `wiki_faces.rows`.
-      options: as of `face_photos.collect`; by default `keep` is the middle of wiki_crop's pictures, and all of others.
+      min_score: as of `wiki_faces.read`.
+      options: as of `wiki_faces.read` and `face_photos.collect`.
 
     Returns: lines that name each picture that cannot be read and why, and last ones with all counts.
 
     Raises:
-      DataError: as `wiki_faces.rows`, `face_csv.rows` and `face_photos.collect`; an output that cannot be.
+      DataError: as `wiki_faces.read`, `face_csv.rows` and `face_photos.collect`; an output that cannot be.
     """
     folder, output = os.path.expanduser(folder), _free(output)
     if not listed and os.path.exists(os.path.join(folder, wiki_faces.MAT)):
-        rows, keep = wiki_faces.rows(folder, min_score), wiki_faces.KEEP
+        splits, tally = wiki_faces.read(folder, min_score, **options)
     else:
-        rows, keep = face_csv.rows(os.path.expanduser(listed) or _only_csv(folder)), 1.0
-    splits, tally = face_photos.collect(folder, rows, **{"keep": keep} | options)
+        rows = face_csv.rows(os.path.expanduser(listed) or _only_csv(folder))
+        splits, tally = face_photos.collect(folder, rows, **options)
     _write(output, {f"{split}_{name}": array for split, arrays in splits.items() for name, array in arrays.items()})
     lines = [f"not read: {path}: {why}" for path, why in sorted(tally.unreadable.items())]
     for split, arrays in splits.items():
         counts = zip(ages.GROUPS, np.bincount(arrays["label"], minlength=len(ages.GROUPS)), strict=True)
         persons, of_ages = len(np.unique(arrays["identity"])), ", ".join(f"{age}: {count}" for age, count in counts)
         lines.append(f"{output}, {split}: {len(arrays['label'])} faces of {persons} persons; {of_ages}")
-    return "\n".join(
-        [*lines, "dropped: " + (", ".join(f"{n} {why}" for why, n in tally.dropped.most_common()) or "none")]
-    )
+    return "\n".join([*lines, f"dropped: {told(tally.dropped)}"])
+
+
+def told(dropped: Counter[str]) -> str:
+    """How much was dropped and why, the commonest cause first."""
+    return ", ".join(f"{count} {cause}" for cause, count in dropped.most_common()) or "none"
 
 
 def _only_csv(folder):

@@ -25,7 +25,7 @@ import importlib
 import os
 import sys
 
-from data_pipelines import DataError, _tensorflow, digits5k, idx, meshes, npz_files, pictures, reading
+from data_pipelines import DataError, _tensorflow, digits5k, idx, meshes, npz_files, pictures, reading, wiki_faces
 
 # Sets of photographs, each of its own size, that have builders here.
 PHOTO_SETS = ("photo_folder", "blur_pairs", "certh_blur")
@@ -39,7 +39,7 @@ def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
         wiki_crop.tar; or 'digits5k'.
       data_dir: TFDS' folder; empty means TFDS' own default.
 
-    Returns: a line that says where the data set is and how many examples it has.
+    Returns: a line that says where the data set is, how many examples it has, and what was dropped now.
 
     Raises:
       DataError: faulty files; nothing is written then.
@@ -51,17 +51,18 @@ def prepare(name: str, folder: str = "", data_dir: str = "") -> str:
     official = tfds.builder_cls(name)
     builder = official(data_dir=os.path.expanduser(data_dir) or None)
     there = builder.data_path.exists()
-    if not there and name in reading.OWN_SETS:
-        _tensorflow.import_tensorflow()
-        folder = os.path.abspath(os.path.expanduser(folder))
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=folder))
-    elif not there:
-        data = digits5k.read() if name == "digits5k" else idx.read_folder(folder)
+    dropped = ""
+    if not there:
+        if name == "wiki_faces":
+            data, tally = wiki_faces.read(os.path.expanduser(folder))
+            dropped = f"; dropped: {npz_files.told(tally.dropped)}"
+        else:
+            data = digits5k.read() if name == "digits5k" else idx.read_folder(folder)
         _check(data, builder, folder)
         _tensorflow.import_tensorflow()
         builder = _from_arrays(official, data)(data_dir=builder.data_dir_root)
         builder.download_and_prepare()
-    return _done(builder, there)
+    return _done(builder, there) + dropped
 
 
 def _check(data, builder, folder) -> None:
@@ -87,10 +88,10 @@ def _from_arrays(official, data):
     return FromArrays
 
 
-def _examples(image, label):
+def _examples(**arrays):
     # Keyed by number, as in TFDS' own builder: the keys, hashed, make the stored order.
-    for i in range(len(label)):
-        yield i, {"image": image[i], "label": label[i]}
+    for i in range(len(arrays["label"])):
+        yield i, {name: array[i] for name, array in arrays.items()}
 
 
 def prepare_photos(name: str, folder: str, data_dir: str = "") -> str:

@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-from data_pipelines import DataError, ages
+from data_pipelines import DataError, ages, face_photos
 from data_pipelines.face_photos import Row
 
 MAT = "wiki.mat"
@@ -18,6 +18,18 @@ MAT = "wiki.mat"
 KEEP = 0.78
 _FIELDS = ("dob", "photo_taken", "full_path", "name", "face_score", "second_face_score")
 _LARGEST = 2**28  # bytes of wiki.mat, packed and unpacked; it has about 2**23
+
+
+def read(folder: str, min_score: float = 1.0, **options) -> tuple[dict[str, dict[str, np.ndarray]], face_photos.Tally]:
+    """The faces of the folder that wiki_crop.tar unpacks to, 64x64 unless `size` says otherwise; see `rows`.
+
+    Args:
+      options: as of `face_photos.collect`; `keep` is `KEEP` if it is not given.
+
+    Raises:
+      DataError: as `rows` and `face_photos.collect`.
+    """
+    return face_photos.collect(folder, rows(folder, min_score), **{"keep": KEEP} | options)
 
 
 def rows(folder: str, min_score: float = 1.0) -> list[Row]:

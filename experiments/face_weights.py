@@ -1,4 +1,4 @@
-r"""Finds the weights of the face networks, or converts them into one file.
+r"""Converts the weights of face-api's networks, of identity and of age, from their TensorFlow.js files.
 
     python -m experiments.face_weights --from=FOLDER --output=face.npz
 
@@ -6,131 +6,16 @@ FOLDER is `model` of the npm package @vladmandic/face-api 1.7 (MIT licence; `npm
 `package/model` is inside), or any other with its files face_recognition_model* and age_gender_model*.
 """
 
-import hashlib
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import flax.linen as nn
-import flax.traverse_util
-import jax
-import jax.numpy as jnp
 from absl import flags
 
-from experiments import tfjs_weights, weights
+from experiments import face_networks, weights
 from experiments.checkpoints import file_digest
-from experiments.commands import UsageError, cache_folder, check_output, start
-from gans.frozen import face
+from experiments.commands import UsageError, check_output, start
 
 SOURCE = flags.DEFINE_string("from", None, "The folder with the weights of face-api.", required=True)
 OUTPUT = flags.DEFINE_string("output", None, "The .npz file to write.", required=True)
-
-# {our name: (its manifest, the network, the side of its input)}.
-NETWORKS: Mapping[str, tuple[str, nn.Module, int]] = {
-    "recogniser": ("face_recognition_model-weights_manifest.json", face.FaceRecogniser(), face.SIZE),
-    "age_gender": ("age_gender_model-weights_manifest.json", face.AgeGenderNet(), face.AGE_SIZE),
-}
-_SCALED = {"filters": "kernel", "weights": "scale", "biases": "shift"}
-_LEAVES = {
-    "filters": ("kernel",),
-    "weights": ("kernel",),
-    "depthwise_filter": ("depthwise", "kernel"),
-    "pointwise_filter": ("pointwise", "kernel"),
-}
-
-
-def find(source: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The face networks' variables, and the record {'path', 'sha256'} of the file that holds them.
-
-    Args:
-      source: the folder with the weights of face-api, converted once and kept in the user's cache; a file that this
-        command or `weights.save` has written; or 'random' for arbitrary weights, which recognise nobody: for tests.
-
-    Returns:
-      ({'recogniser': variables for `face.descriptor`, 'age_gender': for `face.age_gender`}, the record).
-
-    Raises:
-      UsageError: if the weights are not there, damaged, or another network's.
-    """
-    path = Path(source).expanduser()
-    if source == "random":
-        path = _cached("random", _random)
-    elif path.is_dir():
-        path = _cached(_digest(path), lambda: convert(path))
-    elif not path.is_file() or path.suffix != ".npz":
-        raise UsageError(
-            f"No weights of the face networks at {source!r}: give the folder `model` of the npm package "
-            "@vladmandic/face-api (`npm pack @vladmandic/face-api`), or an .npz made by experiments.face_weights."
-        )
-    return _read(path), {"path": str(path.absolute()), "sha256": file_digest(path)}
-
-
-def convert(folder: Path) -> dict[str, Any]:
-    """The networks' variables from the folder of face-api's weights, as `find` returns them.
-
-    Raises:
-      UsageError: if a manifest cannot be read or holds another network.
-    """
-    found = {}
-    for name, (manifest, module, size) in NETWORKS.items():
-        leaves = dict(_leaf(*tensor) for tensor in tfjs_weights.read(folder / manifest).items())
-        found[name] = weights.fitting(leaves, module, size, folder / manifest)
-    return found
-
-
-def _leaf(name, array):
-    """face-api's name of a tensor and its values as ours: ((collection, layer, ..., leaf), array)."""
-    *layers, last = name.split("/")
-    if not layers:  # the recogniser's last layer has a name and no parts
-        return ("params", last, "kernel"), array
-    if layers[-1] in ("conv", "scale"):  # the recogniser's convolutions, and what follows each
-        return ("params", *layers[:-1], _SCALED.get(last, last)), array
-    if "_flow" in layers[0] or layers[0] == "fc":
-        layers[:2] = ["_".join(layers[:2])]
-    leaf = _LEAVES.get(last, (last,))
-    if "separable_conv" in layers[-1] and last == "bias":
-        leaf = ("pointwise", "bias")
-    if last == "depthwise_filter" and array.ndim == 4:
-        array = array.transpose(0, 1, 3, 2)
-    return ("params", *layers, *leaf), array
-
-
-def _random():
-    return {
-        name: jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, size, size, 3)))
-        for name, (_, module, size) in NETWORKS.items()
-    }
-
-
-def _digest(folder: Path) -> str:
-    """One name for the bytes of both networks."""
-    found = hashlib.sha256()
-    for stem in ("face_recognition_model", "age_gender_model"):
-        for path in sorted(folder.glob(f"{stem}*")):
-            found.update(f"{path.name} {file_digest(path)}\n".encode())
-    return found.hexdigest()[:32]
-
-
-def _cached(name, make) -> Path:
-    path = cache_folder() / "face" / f"{name}.npz"
-    if not path.is_file():
-        try:
-            weights.save(path, make())
-        except OSError as error:
-            raise UsageError(
-                f"The face networks' weights cannot be kept ({error}); let XDG_CACHE_HOME name a writable folder."
-            ) from error
-    return path
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = weights.read(path)
-        flat = {name: flax.traverse_util.flatten_dict(found[name]) for name in NETWORKS}
-    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} holds no face networks ({error}); make it by experiments.face_weights.") from error
-    return {name: weights.fitting(flat[name], module, size, path) for name, (_, module, size) in NETWORKS.items()}
 
 
 def main() -> None:
@@ -138,7 +23,11 @@ def main() -> None:
     if output.suffix != ".npz":
         raise UsageError(f"--output={output} must end in .npz.")
     check_output(output)
-    weights.save(output, convert(folder))
+    variables = face_networks.convert(folder)
+    try:
+        weights.save(output, variables)
+    except OSError as error:
+        raise UsageError(f"--output={output} cannot be written: {error}.") from error
     print(f"{output}: sha256 {file_digest(output)}")
 
 

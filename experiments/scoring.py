@@ -12,8 +12,8 @@ from ml_collections import ConfigDict
 from data_pipelines import reading, stacked
 from experiments import (
     data,
+    face_networks,
     face_scores,
-    face_weights,
     figures,
     logs,
     people_judge,
@@ -72,7 +72,7 @@ def _perceptual(config):
 def _faces(config, train):
     found, record = {}, {}
     if config.faces.weights or config.coefficients.identity is not None:
-        found["face"], record["face"] = face_weights.find(config.faces.weights)
+        found["face"], record["face"] = face_networks.find(config.faces.weights)
     if config.faces.judge:
         found["people"], record["people"] = people_judge.trained(config.faces.judge, train)
     return found, record

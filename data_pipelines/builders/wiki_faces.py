@@ -1,8 +1,9 @@
 """TFDS builder of wiki_crop: once this module is imported, TFDS knows the name wiki_faces. For research only."""
 
+import numpy as np
 import tensorflow_datasets as tfds
 
-from data_pipelines import ages, face_photos, wiki_faces
+from data_pipelines import ages, wiki_faces
 
 
 class WikiFaces(tfds.core.GeneratorBasedBuilder):
@@ -20,8 +21,8 @@ class WikiFaces(tfds.core.GeneratorBasedBuilder):
                 {
                     "image": tfds.features.Image(shape=(64, 64, 3)),
                     "label": tfds.features.ClassLabel(names=ages.GROUPS),
-                    "age": tfds.features.Scalar("int64"),
-                    "identity": tfds.features.Scalar("int64"),
+                    "age": tfds.features.Scalar(np.int64),
+                    "identity": tfds.features.Scalar(np.int64),
                 }
             ),
             supervised_keys=("image", "label"),
@@ -31,8 +32,7 @@ class WikiFaces(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        folder = str(dl_manager.manual_dir)
-        splits, _ = face_photos.collect(folder, wiki_faces.rows(folder), keep=wiki_faces.KEEP)
+        splits, _ = wiki_faces.read(str(dl_manager.manual_dir))
         return {split: self._generate_examples(arrays) for split, arrays in splits.items()}
 
     def _generate_examples(self, arrays):

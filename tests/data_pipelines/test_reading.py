@@ -96,6 +96,17 @@ def test_npz_file(tmp_path):
     assert (data["test"]["image"] == 9).all()
 
 
+def test_npz_file_of_faces(tmp_path):
+    path = str(tmp_path / "own.npz")
+    np.savez(
+        path, **npz_arrays(train_age=np.arange(6, dtype=np.uint8), test_age=np.arange(2), train_identity=np.arange(6))
+    )
+    data = reading.load("own", path=path)
+    # Of what only one split has nothing can be made.
+    assert [list(arrays) for arrays in data.values()] == 2 * [["image", "label", "age"]]
+    assert (data["train"]["age"].dtype, data["train"]["age"].tolist()) == (np.int64, list(range(6)))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -109,6 +120,7 @@ def test_npz_file(tmp_path):
         ({"train_label": np.arange(5)}, r"split train: labels are int64 \[5\], not integers \[6\]"),
         ({"train_label": np.zeros((6, 1), np.int64)}, r"labels are int64 \[6, 1\]"),
         ({"train_label": np.zeros(6)}, "labels are float64"),
+        ({"train_age": np.arange(5), "test_age": np.arange(2)}, r"split train: age is \[5\], not \[6\]"),
         ({"train_label": np.array([print] * 6)}, "cannot be read as .npz of plain arrays"),
     ],
 )
@@ -179,7 +191,7 @@ def test_no_tensorflow_nor_jax_before_data_is_read_through_it(tmp_path):
     idx_files.write_folder(tmp_path)
     program = f"""
 import sys
-from data_pipelines import batching, digits5k, faces, idx, images, pictures, prepare, reading, stacked
+from data_pipelines import batching, digits5k, faces, idx, images, pictures, prepare, reading, stacked, wiki_faces
 data = reading.load("mnist", path={str(tmp_path)!r})
 data = reading.load("digits5k")
 maps = [images.scale, images.flip_horizontal, images.shift(1), batching.PerPicture(images.mask_square())]
