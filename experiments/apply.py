@@ -24,14 +24,13 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from experiments import apply_photos, figures, photo_files, runs
-from experiments.commands import UsageError, check_output, start
+from experiments.commands import UsageError, start
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
 INPUT = flags.DEFINE_string("input", None, "A picture, or a folder of pictures.", required=True)
 OUTPUT = flags.DEFINE_string("output", None, "A file for a picture, a folder for a folder.", required=True)
 MASK = flags.DEFINE_string("mask", None, "A picture that is white where to restore, for all of the masked input.")
 COMPARE = flags.DEFINE_bool("compare", False, "Show each photograph beside what was made of it.")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
@@ -51,35 +50,6 @@ def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
             f"{path} is {picture.width}x{picture.height}, but this run's networks take {width}x{height}: resize it."
         )
     return np.asarray(picture, np.float32).reshape(shape) / 127.5 - 1
-
-
-def files(source: Path, target: Path, formats: set[str]) -> dict[Path, Path]:
-    """{input file: output file}, checked before any work; no input is among the outputs.
-
-    Args:
-      source: a file or a folder.
-      target: likewise.
-      formats: endings of files that can be written. Those of a folder that have another get .png.
-    """
-    if not source.exists():
-        raise UsageError(f"--input={source} does not exist.")
-    if source.is_file():
-        if target.suffix.lower() not in formats:
-            raise UsageError(f"--output={target} must end in {' or '.join(sorted(formats))} when --input is a file.")
-        if target.exists() and target.samefile(source):
-            raise UsageError(f"--output={target} is the input itself, which is never overwritten.")
-        check_output(target)
-        return {source: target}
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise UsageError(f"--input={source} holds no pictures ({', '.join(sorted(SUFFIXES))}).")
-    if target.exists() and (not target.is_dir() or target.samefile(source)):
-        raise UsageError(f"--output={target} must be a folder other than the input.")
-    check_output(target / found[0].name)
-    outputs = {path: target / (path.name if path.suffix.lower() in formats else f"{path.stem}.png") for path in found}
-    if len(set(outputs.values())) < len(outputs):
-        raise UsageError(f"--input={source} holds pictures whose names differ only in their endings.")
-    return outputs
 
 
 def restore_masked(gan, state, pairs: dict[Path, Path]) -> None:
@@ -103,7 +73,7 @@ def main() -> int:
     photos = needs == {"source"}
     if MASK.value if photos else COMPARE.value:
         raise UsageError(f"--{'mask' if photos else 'compare'} is not for a run like {workdir}.")
-    pairs = files(source, target, set(photo_files.FORMATS) if photos else {".png"})
+    pairs = photo_files.pairs(source, target, photo_files.FORMATS if photos else [".png"])
     if not photos:
         restore_masked(*runs.load(workdir), pairs)
         print(f"{len(pairs)} restored: {target}")

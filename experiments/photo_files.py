@@ -1,6 +1,6 @@
 """Photographs in files: read with all that a restored one must have too, and written in the format of the name."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines import pictures
-from experiments.commands import UsageError, whole_file
+from experiments.commands import UsageError, check_output, whole_file
 
 
 class Photo(NamedTuple):
@@ -51,6 +51,38 @@ FORMATS = {
     ".tif": _TIFF,
     ".tiff": _TIFF,
 }
+
+
+def pairs(source: Path, target: Path, endings: Collection[str]) -> dict[Path, Path]:
+    """{input file: output file}, checked before any work; no input is among the outputs.
+
+    Args:
+      source: a file or a folder.
+      target: likewise.
+      endings: of files that can be written. Those of a folder that have another get .png.
+
+    Raises:
+      UsageError: for folders and names that do not go together; it names the flags of `experiments.apply`.
+    """
+    if not source.exists():
+        raise UsageError(f"--input={source} does not exist.")
+    if source.is_file():
+        if target.suffix.lower() not in endings:
+            raise UsageError(f"--output={target} must end in {' or '.join(endings)} when --input is a file.")
+        if target.exists() and target.samefile(source):
+            raise UsageError(f"--output={target} is the input itself, which is never overwritten.")
+        check_output(target)
+        return {source: target}
+    found = sorted(path for path in source.iterdir() if path.suffix.lower() in pictures.SUFFIXES and path.is_file())
+    if not found:
+        raise UsageError(f"--input={source} holds no pictures ({', '.join(pictures.SUFFIXES)}).")
+    if target.exists() and (not target.is_dir() or target.samefile(source)):
+        raise UsageError(f"--output={target} must be a folder other than the input.")
+    check_output(target / found[0].name)
+    outputs = {path: target / (path.name if path.suffix.lower() in endings else f"{path.stem}.png") for path in found}
+    if len(set(outputs.values())) < len(outputs):
+        raise UsageError(f"--input={source} holds pictures whose names differ only in their endings.")
+    return outputs
 
 
 def size(path: Path) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 MEMORY = 2**30  # bytes that one tile's intermediate results may take
+LARGEST = 2048  # side of a tile's pictures, pixels; XLA:CPU breaks off at some convolutions from 4,608 on
 STEP = 64  # pixels by which windows grow, so that pictures of many sizes share compiled programs
 
 
@@ -111,5 +112,5 @@ def _largest(network: Network, shape: tuple[int, ...], smallest: int, step: int,
     if max(shape[:2]) <= smallest:
         return smallest
     used = network.program(smallest, smallest).memory_analysis().temp_size_in_bytes
-    side = int(smallest * math.sqrt(memory / used)) if used else max(shape[:2])
+    side = min(LARGEST // network.scale, int(smallest * math.sqrt(memory / used)))
     return max(side // step * step, smallest)
