@@ -128,7 +128,8 @@ def blur(
       rounded: whether the result is at last rounded to 8 bits, as a stored picture is. It is always clipped.
 
     Returns: a map that takes `image`, [n, height, width, channels], and gives `image` without size // 2 pixels on
-      each side, `source` of its new size, in [-1, 1], and `kernel`, float32 [n, size, size].
+      each side, `source` of its new size, in [-1, 1], `kernel`, float32 [n, size, size], and `kind`, int32 [n], its
+      place in `kinds`.
 
     Raises:
       DataError: values out of range, or (once pictures arrive) pictures smaller than the kernel.
@@ -142,8 +143,7 @@ def blur(
             raise DataError(f"blur({name}={(low, high)}): need 0 < low <= high <= {most:g} for kernels of {size}")
     _check_storage("blur", noise, jpeg)
 
-    def draw_kernel(generator):
-        kind = kinds[generator.integers(len(kinds))]
+    def draw_kernel(kind, generator):
         if kind == "defocus":
             return kernels.disc(generator.uniform(*radius), size)
         if kind == "gaussian":
@@ -157,10 +157,11 @@ def blur(
         height, width = image.shape[1:3]
         if min(height, width) < size:
             raise DataError(f"blur: pictures of {height} x {width} are smaller than a kernel of {size}")
-        kernel = np.stack([draw_kernel(generator) for generator in own])
+        kind = np.array([generator.integers(len(kinds)) for generator in own], np.int32)
+        kernel = np.stack([draw_kernel(kinds[k], generator) for k, generator in zip(kind, own, strict=True)])
         blurred = np.stack([convolve(x, k) for x, k in zip(image, kernel, strict=True)])
         source = _stored(blurred, own, noise, jpeg, rounded)
-        return {**examples, "image": image[:, half:-half, half:-half], "source": source, "kernel": kernel}
+        return {**examples, "image": image[:, half:-half, half:-half], "source": source, "kernel": kernel, "kind": kind}
 
     return OnNumpy(add)
 

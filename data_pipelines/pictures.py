@@ -151,8 +151,29 @@ def read(path: str) -> Image.Image:
 
 def decode(path: str) -> Image.Image:
     """As `read`, for a file that `size` has let pass: warning filters stay as they are, so threads may call it."""
+    picture = upright(path)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        # Drawings without a ground were made for paper, and their lines are black.
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert("RGB")
+
+
+def upright(path: str) -> Image.Image:
+    """The first frame of a file that `size` has let pass, upright, in its own colours and with its transparency.
+
+    16 bits a pixel are rounded to 8.
+
+    Raises: as `read`, but for the size.
+    """
     with Image.open(path, formats=_FORMATS) as file:
-        return _flat(ImageOps.exif_transpose(file))
+        picture = ImageOps.exif_transpose(file)
+    if picture.mode.startswith("I;16"):
+        # Pillow's conversion would cut everything above 255 to white.
+        wide = np.asarray(picture).astype(np.uint32)
+        picture = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+    _check_range(picture)
+    return picture
 
 
 def size(path: str) -> tuple[int, int]:
@@ -180,19 +201,6 @@ def _bombs_refused():
 def _check_range(picture):
     if picture.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {picture.mode} have no known range")
-
-
-def _flat(picture):
-    if picture.mode.startswith("I;16"):
-        # Pillow's conversion would cut everything above 255 to white.
-        wide = np.asarray(picture).astype(np.uint32)
-        picture = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
-    _check_range(picture)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        # Drawings without a ground were made for paper, and their lines are black.
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("RGB")
 
 
 def center_square(picture: Image.Image) -> faces.Box:

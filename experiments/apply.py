@@ -1,12 +1,20 @@
-r"""Restores a person's own masked pictures with a run's newest checkpoint.
+r"""Restores a person's own pictures with a run's newest checkpoint.
 
+    python -m experiments.apply --workdir=runs/srgan --input=photo.jpg --output=large.png
+    python -m experiments.apply --workdir=runs/deblur --input=holiday/ --output=sharp/ [--compare]
     python -m experiments.apply --workdir=runs/digits --input=masked.png --output=restored.png
     python -m experiments.apply --workdir=runs/digits --input=masked/ --output=restored/ --mask=mask.png
 
-Bright strokes on black, as in MNIST. Without --mask whatever is black counts as unknown; with it the white part of the
-mask is restored and everything else is kept.
+Photographs may have any size; they are restored in tiles. They come out upright, in 8 bits, with their transparency
+and their colour profile, in the format that --output names (.png, .jpg, .webp or .tif); those of a folder keep theirs.
+With --compare the source, enlarged by bicubic interpolation, stands beside the restored picture. A x4 network needs
+4 bytes of memory for each pixel that it makes, and 2 GB; with --compare 8.
+
+Masked pictures are bright strokes on black, as in MNIST. Without --mask whatever is black counts as unknown; with it
+the white part of the mask is restored and everything else is kept.
 """
 
+import sys
 from pathlib import Path
 
 import jax
@@ -15,14 +23,14 @@ from absl import flags
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from experiments import figures, runs
+from experiments import apply_photos, figures, photo_files, runs
 from experiments.commands import UsageError, start
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
 INPUT = flags.DEFINE_string("input", None, "A picture, or a folder of pictures.", required=True)
-OUTPUT = flags.DEFINE_string("output", None, "A .png for a picture, a folder for a folder.", required=True)
-MASK = flags.DEFINE_string("mask", None, "A picture that is white where to restore, for all of the input.")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+OUTPUT = flags.DEFINE_string("output", None, "A file for a picture, a folder for a folder.", required=True)
+MASK = flags.DEFINE_string("mask", None, "A picture that is white where to restore, for all of the masked input.")
+COMPARE = flags.DEFINE_bool("compare", False, "Show each photograph beside what was made of it.")
 
 
 def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
@@ -44,30 +52,8 @@ def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     return np.asarray(picture, np.float32).reshape(shape) / 127.5 - 1
 
 
-def files(source: Path, target: Path) -> dict[Path, Path]:
-    """{input file: output file}, checked before any work."""
-    if not source.exists():
-        raise UsageError(f"--input={source} does not exist.")
-    if source.is_file():
-        if target.suffix.lower() != ".png":
-            raise UsageError(f"--output={target} must end in .png when --input is a file.")
-        return {source: target}
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise UsageError(f"--input={source} holds no pictures ({', '.join(sorted(SUFFIXES))}).")
-    if target.exists() and (not target.is_dir() or target.resolve() == source.resolve()):
-        raise UsageError(f"--output={target} must be a folder other than the input.")
-    outputs = {path: target / f"{path.stem}.png" for path in found}
-    if len(set(outputs.values())) < len(outputs):
-        raise UsageError(f"--input={source} holds pictures whose names differ only in their endings.")
-    return outputs
-
-
-def main() -> None:
-    pairs = files(Path(INPUT.value), Path(OUTPUT.value))
-    gan, state = runs.load(WORKDIR.value)
-    if set(gan.inputs(1)) != {"masked"}:
-        raise UsageError(f"{WORKDIR.value} is no run of a family that restores pictures.")
+def restore_masked(gan, state, pairs: dict[Path, Path]) -> None:
+    """Restores masked pictures of the size that the run was trained on."""
     shape = gan.inputs(1)["masked"].shape[1:]
     pictures = {path: read_picture(path, shape) for path in pairs}
     mask = None if MASK.value is None else (read_picture(Path(MASK.value), shape) > 0).astype(np.float32)[None]
@@ -76,7 +62,32 @@ def main() -> None:
         inputs = {"masked": picture[None]} if mask is None else {"masked": picture[None], "mask": mask}
         restored = np.asarray(sample(state, inputs, jax.random.key(0))["restored"])[0]
         figures.write(pairs[path], figures.to_uint8(restored).squeeze())
-    print(f"{len(pairs)} restored: {OUTPUT.value}")
+
+
+def main() -> int:
+    workdir, source, target = Path(WORKDIR.value), Path(INPUT.value), Path(OUTPUT.value)
+    config, _ = runs.read_workdir(workdir)
+    needs = set(runs.build(config).inputs(1))
+    if needs not in ({"masked"}, {"source"}):
+        raise UsageError(f"{workdir} is no run of a family that restores pictures.")
+    photos = needs == {"source"}
+    if MASK.value if photos else COMPARE.value:
+        raise UsageError(f"--{'mask' if photos else 'compare'} is not for a run like {workdir}.")
+    pairs = photo_files.pairs(source, target, photo_files.FORMATS if photos else [".png"])
+    if not photos:
+        restore_masked(*runs.load(workdir), pairs)
+        print(f"{len(pairs)} restored: {target}")
+        return 0
+    pixels, faults = apply_photos.check(pairs, config.model.scale, COMPARE.value)
+    if source.is_file() and not faults:
+        photo_files.check_transparency(target, photo_files.read(source))
+    if not pixels:
+        raise UsageError("\n".join(faults.values()))
+    faults |= apply_photos.run(pairs, pixels, apply_photos.network(config, *runs.load(workdir), COMPARE.value))
+    print(f"{len(pairs) - len(faults)} restored: {target}")
+    for fault in faults.values():
+        print(f"not restored: {fault}", file=sys.stderr)
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

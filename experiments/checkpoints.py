@@ -62,7 +62,7 @@ def problem(step_folder: Path) -> str | None:
 
 
 def restore_newest(
-    folder: Path, target: Callable[[dict], Any], tell: Callable[[str], None] = print
+    folder: Path, target: Callable[[dict], Any], tell: Callable[[str], None] = print, last: int | None = None
 ) -> tuple[int, Any, dict] | None:
     """The newest whole checkpoint, read only.
 
@@ -70,12 +70,15 @@ def restore_newest(
       folder: the checkpoints' folder.
       target: from a checkpoint's meta to the abstract state (ShapeDtypeStructs) to restore into.
       tell: gets a message for each damaged checkpoint that is passed over.
+      last: if given, the newest step to look at.
 
     Returns:
       (step, state on the first device, meta), or None if there is no whole checkpoint.
     """
     folder = folder.absolute()
     for step in steps(folder):
+        if last is not None and step > last:
+            continue
         if trouble := problem(folder / str(step)):
             tell(f"Checkpoint {folder / str(step)} is passed over: {trouble}.")
             continue

@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from experiments.commands import whole_file
 
@@ -64,6 +64,21 @@ def triples(sources: np.ndarray, restored: np.ndarray, originals: np.ndarray) ->
     enlarged = np.repeat(np.repeat(sources, scale, axis=1), scale, axis=2)
     columns = [to_uint8(pictures) for pictures in (enlarged, restored, originals)]
     return np.concatenate(list(np.concatenate(columns, axis=2)))
+
+
+def sheet(rows: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Labelled rows of pictures at their own size: uint8 [height, width, 3].
+
+    Args:
+      rows: {label: [count, height, width, 3] in [-1, 1]}, all of one shape.
+    """
+    font, parts = ImageFont.load_default(18), []
+    for label, images in rows.items():
+        line = np.concatenate(list(to_uint8(images)), axis=1)
+        head = Image.new("RGB", (line.shape[1], 26), "white")
+        ImageDraw.Draw(head).text((4, 2), label, "black", font)
+        parts += [np.asarray(head), line]
+    return np.concatenate(parts)
 
 
 def rows(

@@ -77,13 +77,13 @@ def sample_key(config: ConfigDict) -> jax.Array:
     return jax.random.split(jax.random.key(config.seed), 3)[2]
 
 
-def restore(workdir: Path, config: ConfigDict, gan: Gan) -> tuple[int, State] | None:
-    """(step, state without frozen) of a workdir's newest whole checkpoint, or None if it has none."""
+def restore(workdir: Path, config: ConfigDict, gan: Gan, last: int | None = None) -> tuple[int, State] | None:
+    """(step, state without frozen) of a workdir's newest whole checkpoint, up to step `last`; None if it has none."""
 
     def target(meta):
         return jax.eval_shape(lambda: gan.phases[meta["phase"]].enter(initial(config, gan)))
 
-    found = checkpoints.restore_newest(workdir / "checkpoints", target, print)
+    found = checkpoints.restore_newest(workdir / "checkpoints", target, print, last)
     return found and found[:2]
 
 

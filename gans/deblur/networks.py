@@ -1,10 +1,12 @@
 """Networks that remove blur from pictures, and those that tell restored pictures from sharp ones.
 
 A generator takes pictures [batch, height, width, 3] in [-1, 1] with sides divisible by 8 and returns them in the same
-size. Discriminators return a map of logits and the features before it.
+size; what it makes of a pixel depends on those within `reach` pixels of it alone. Discriminators return a map of logits
+and the features before it.
 """
 
 import functools
+import math
 
 import flax.linen as nn
 
@@ -39,6 +41,16 @@ class Generator(nn.Module):
 
     channels: tuple[int, int, int] = (32, 64, 128)
     blocks: int = 6
+    multiple = 8  # what the sides of pictures must be divisible by
+
+    @property
+    def reach(self) -> int:
+        """How many pixels of the source beyond its own a restored pixel can see, to each side."""
+        quarter = math.ceil(3 / 2) + 2 * (self.blocks // 2)  # 3 convolutions at a half
+        eighth = math.ceil(quarter / 2) + 2 * self.blocks
+        quarter = 2 * eighth + 1 + 2 * (self.blocks // 2)
+        half = 2 * quarter + 1 + 3
+        return 2 * half + 1
 
     @nn.compact
     def __call__(self, source, train: bool = False):

@@ -1,7 +1,8 @@
 """Networks that enlarge pictures, and those that tell enlarged pictures from real ones.
 
 A generator takes pictures [batch, height, width, 3] in [-1, 1] of any size and returns them `scale` times as large; its
-normalisation uses running statistics unless `train`. Discriminators return a map of logits and the features before it.
+normalisation uses running statistics unless `train`, and then what it makes of a pixel depends on those within `reach`
+pixels of it alone. Discriminators return a map of logits and the features before it.
 """
 
 import functools
@@ -29,6 +30,15 @@ class DocumentGenerator(nn.Module):
 
     blocks: int = 16
     scale: int = 4
+    multiple = 1  # what the sides of sources must be divisible by
+
+    @property
+    def reach(self) -> int:
+        """How many pixels of the source beyond its own a restored pixel can see, to each side."""
+        last = 4
+        for _ in range(doublings(self.scale)):
+            last = math.ceil((last + 1) / 2)
+        return 4 + 2 * self.blocks + 1 + last
 
     @nn.compact
     def __call__(self, source, train: bool = False):
@@ -60,6 +70,15 @@ class Generator(nn.Module):
     scale: int = 4
     norm: bool = True
     residual: bool = False
+    multiple = 1  # what the sides of sources must be divisible by
+
+    @property
+    def reach(self) -> int:
+        """How many pixels of the source beyond its own a restored pixel can see, to each side."""
+        last = 4
+        for _ in range(doublings(self.scale)):
+            last = math.ceil(last / 2) + 1
+        return 4 + 2 * self.blocks + 1 + last
 
     @nn.compact
     def __call__(self, source, train: bool = False):

@@ -152,6 +152,7 @@ def test_blurred_pictures_are_the_image_under_the_kernel(kind):
         "image": (6, 34, 34, 3),
         "source": (6, 34, 34, 3),
         "kernel": (6, 15, 15),
+        "kind": (6,),
     }
     np.testing.assert_array_equal(out["image"], image[:, 7:-7, 7:-7])
     for before, kernel, after in zip(image, out["kernel"], out["source"], strict=True):
@@ -167,7 +168,9 @@ def test_kinds_are_drawn_evenly():
 
     def like(kind):
         one = degrade.blur((kind,), 9, **options)({"image": np.zeros((1, 9, 9, 1), np.float32)}, DRAWS[:1])["kernel"][0]
-        return sum(np.array_equal(one, kernel) for kernel in out["kernel"])
+        found = [np.array_equal(one, kernel) for kernel in out["kernel"]]
+        np.testing.assert_array_equal(found, out["kind"] == degrade.KINDS.index(kind))
+        return sum(found)
 
     # 75 expected; the deviation is 7.5.
     assert 45 < like("defocus") < 105
@@ -217,7 +220,7 @@ def test_both_loaders_give_the_same_bits_from_any_step():
     late = train_batches(arrays, maps(), 4, seed=3, loader="memory", start=3)
     graph = train_batches(arrays, maps(), 4, seed=3, loader="tf.data", start=3)
     for one, two, three in itertools.islice(zip(itertools.islice(from_zero, 3, None), late, graph, strict=True), 4):
-        assert set(one) == {"image", "source", "kernel", "label"}
+        assert set(one) == {"image", "source", "kernel", "kind", "label"}
         assert one["source"].shape == one["image"].shape == (1, 4, 24, 24, 3)
         for key in one:
             np.testing.assert_array_equal(one[key], two[key])

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from gans.srgan import networks
+from tests.gans.filled import filled
 from tests.gans.keras_parity import assert_same_network
 
 SOURCE = np.random.default_rng(1).uniform(-1, 1, (2, 8, 12, 3)).astype(np.float32)
@@ -105,3 +106,26 @@ def test_prelu_learns_a_slope_for_each_channel():
     variables = {"params": {"slope": jnp.array([0.0, 0.5])}}
     x = jnp.array([[-2.0, -2.0], [3.0, 3.0]])
     np.testing.assert_array_equal(module.apply(variables, x), [[0, -1], [3, 3]])
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        networks.DocumentGenerator(blocks=2),
+        networks.DocumentGenerator(blocks=1, scale=2),
+        networks.Generator(channels=2, blocks=2, scale=4),
+        networks.Generator(channels=2, blocks=1, scale=2, residual=True),
+    ],
+)
+def test_a_pixel_sees_as_far_as_it_says(module):
+    shape = jax.ShapeDtypeStruct((1, 64, 2, 3), jnp.float32)
+    variables = filled(jax.eval_shape(module.init, jax.random.key(0), shape))
+    # Averages, so that nothing cancels, saturates or is hidden by a ReLU.
+    variables = jax.tree.map(lambda leaf: np.full_like(leaf, 1 / max(leaf[..., 0].size, 1)), variables)
+
+    def block(source):
+        return module.apply(variables, source)[0, 32 * module.scale : 33 * module.scale].sum((1, 2))
+
+    moved = jax.jit(jax.jacrev(block))(jnp.full(shape.shape, 1e-3))
+    rows = np.flatnonzero(np.abs(moved).sum((0, 1, 3, 4)))
+    assert max(32 - rows[0], rows[-1] - 32) == module.reach
