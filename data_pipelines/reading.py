@@ -27,7 +27,7 @@ def load(name: str, *, path: str = "", data_dir: str = "", **options) -> dict[st
     Args:
       name: 'digits5k', which needs neither network nor TensorFlow; any TFDS set with `image`, `label` and
         the splits train and test, pictures all of one size: 'mnist', 'fashion_mnist', 'cifar10', ...; or
-        'synthetic_faces', drawn on this machine, see `synthetic_faces.read`; 'wiki_faces', once it is prepared;
+        'synthetic_faces' and 'few_synthetic_faces', drawn on this machine, see `synthetic_faces.read`; 'wiki_faces', once it is prepared;
         'stacked_mnist' (128,000 and 26,000 pictures of three digits each, labels 0..999, see
         `stacked.stack`) and 'stacked_digits5k' (20,000 and 2,000), where each split stacks its own digits; or
         voxels: 'solids', 'solids64', 'shapenet_voxels', 'mesh_voxels', see `voxels.load`.
@@ -57,8 +57,8 @@ def load(name: str, *, path: str = "", data_dir: str = "", **options) -> dict[st
         data = _load_files(path)
     elif name == "digits5k":
         data = digits5k.read()
-    elif name == "synthetic_faces":
-        data = synthetic_faces.read()
+    elif name in synthetic_faces.SETS:
+        data = synthetic_faces.read(name)
     else:
         data = _load_tfds(name, data_dir)
     for split, arrays in data.items():
@@ -138,7 +138,7 @@ def _load_tfds(name, data_dir):
     if name.split("/")[0] not in known:
         close = (
             ", ".join(
-                difflib.get_close_matches(name, ["digits5k", "synthetic_faces", *OWN_SETS, *stacked.SETS, *known])
+                difflib.get_close_matches(name, ["digits5k", *synthetic_faces.SETS, *OWN_SETS, *stacked.SETS, *known])
             )
             or "none"
         )

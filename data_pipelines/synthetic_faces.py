@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from data_pipelines import DataError, ages, face_drawing, face_numbers
 
-# Persons in each split; the test split's come after the training split's.
-PERSONS = {"train": 3_400, "test": 340}
+# {set: persons in each split}; the test split's come after the training split's.
+SETS = {"synthetic_faces": {"train": 3_400, "test": 340}, "few_synthetic_faces": {"train": 100, "test": 40}}
 # The youngest of each group, and the first age that is too old.
 _BOUNDS = np.array([1, 19, 30, 40, 50, 60, 86])
 _SEED = 0
@@ -68,10 +68,10 @@ def examples(seed: int, first: int, persons: int) -> dict[str, np.ndarray]:
     return {"image": image, "label": ages.groups(age), "age": age, "identity": identity}
 
 
-def read() -> dict[str, dict[str, np.ndarray]]:
-    """The data set: 20,400 pictures of 3,400 persons to train with, 2,040 of 340 others to test with.
+def read(name: str = "synthetic_faces") -> dict[str, dict[str, np.ndarray]]:
+    """A set of drawn faces: 20,400 of 3,400 persons to train with, 2,040 of 340 others to test with, or a few to try.
 
-    Drawn once, which takes a minute, and kept in the user's cache folder, $XDG_CACHE_HOME/gans or ~/.cache/gans.
+    Drawn once, which takes a minute or two, and kept in the user's cache folder, $XDG_CACHE_HOME/gans or ~/.cache/gans.
 
     Returns: {'train': as `examples`, 'test': the same}.
 
@@ -79,21 +79,21 @@ def read() -> dict[str, dict[str, np.ndarray]]:
       DataError: what was kept is damaged, or nothing can be kept.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    path = os.path.join(base, "gans", "data", f"synthetic_faces-{_VERSION}.npz")
+    path = os.path.join(base, "gans", "data", f"{name}-{_VERSION}.npz")
     if not os.path.isfile(path):
-        _keep(path, _all())
+        _keep(path, _all(SETS[name]))
     try:
         with np.load(path, allow_pickle=False) as file:
             names = ("image", "label", "age", "identity")
-            return {split: {name: file[f"{split}_{name}"] for name in names} for split in PERSONS}
+            return {split: {key: file[f"{split}_{key}"] for key in names} for split in SETS[name]}
     # A damaged zip file shows itself in many ways.
     except Exception as error:
         raise DataError(f"{path}: cannot be read ({error}); delete it, and the faces are drawn again") from error
 
 
-def _all():
+def _all(sizes):
     first = 0
-    for split, persons in PERSONS.items():
+    for split, persons in sizes.items():
         for name, array in examples(_SEED, first, persons).items():
             yield f"{split}_{name}", array
         first += persons

@@ -86,7 +86,7 @@ def test_every_group_has_its_share_and_its_ages():
 @pytest.fixture
 def few(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(synthetic_faces, "PERSONS", {"train": 4, "test": 2})
+    monkeypatch.setattr(synthetic_faces, "SETS", {"synthetic_faces": {"train": 4, "test": 2}})
     return tmp_path / "gans" / "data"
 
 

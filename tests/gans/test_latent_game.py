@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from gans import core, dcgan, latent_game, parallel, vanilla
+from gans import core, dcgan, losses, parallel, vanilla
 from gans.frozen import digits
 from gans.frozen.compare import compare
 from tests.gans.golden import assert_golden
@@ -63,7 +63,7 @@ def test_every_loss_with_every_penalty(adversarial):
     coefficients = {"adversarial": 1.0, "feature_matching": 0.1, "gradient_penalty": 1.0, "r1": 0.1, "r2": 0.1}
     state, metrics = step_of(make(adversarial=adversarial), batch_of(8), coefficients)
     assert all(np.isfinite(value) for value in metrics.values())
-    assert {f"discriminator/{name}" for name in latent_game.PENALTIES} < metrics.keys()
+    assert {f"discriminator/{name}" for name in losses.PENALTIES} < metrics.keys()
     assert int(state.step) == 1
 
 
