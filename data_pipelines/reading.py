@@ -27,7 +27,8 @@ def load(name: str, *, path: str = "", data_dir: str = "", **options) -> dict[st
     Args:
       name: 'digits5k', which needs neither network nor TensorFlow; any TFDS set with `image`, `label` and
         the splits train and test, pictures all of one size: 'mnist', 'fashion_mnist', 'cifar10', ...; or
-        'synthetic_faces' and 'few_synthetic_faces', drawn on this machine, see `synthetic_faces.read`; 'wiki_faces', once it is prepared;
+        'synthetic_faces' and 'few_synthetic_faces', drawn on this machine, see `synthetic_faces.read`;
+        'wiki_faces', once it is prepared;
         'stacked_mnist' (128,000 and 26,000 pictures of three digits each, labels 0..999, see
         `stacked.stack`) and 'stacked_digits5k' (20,000 and 2,000), where each split stacks its own digits; or
         voxels: 'solids', 'solids64', 'shapenet_voxels', 'mesh_voxels', see `voxels.load`.

@@ -37,7 +37,8 @@ def face_scores(seen: Mapping[str, np.ndarray], label: np.ndarray, identity: np.
         found["age_accuracy_photos"] = 100 * float((seen["group_photo"] == label).mean())
         for group, name in enumerate(ages.GROUPS):
             real, made = seen["people_photo"][label == group], seen["people_aged"][label != group, group]
-            found[f"fid_people_{name}"] = frechet.frechet_distance(real, made)
+            if min(len(real), len(made)) > real.shape[1]:  # else their covariance is singular
+                found[f"fid_people_{name}"] = frechet.frechet_distance(real, made)
     elif "age_aged" in seen:
         found["age_accuracy"] = 100 * float((ages.groups(seen["age_aged"]) == np.arange(groups)[None]).mean())
         found["age_accuracy_photos"] = 100 * float((ages.groups(seen["age_photo"]) == label).mean())
