@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipelines import reading, stacked
-from experiments import data, figures, logs, runs, set_scores, weights
+from experiments import data, figures, logs, runs, set_scores, voxel_pictures, weights
 from gans.core import Gan, State
 
 BATCH = 500
@@ -119,7 +119,8 @@ def sample_rows(config: ConfigDict, gan: Gan, state: State, examples: data.Array
     key = runs.sample_key(config)
     if "latent" in gan.inputs(1):
         made = jax.jit(gan.sample)(state, numbered(gan, config.pictures, config.model.classes), key)
-        return figures.grid(figures.to_uint8(made["generated"]))
+        generated = np.asarray(made["generated"])
+        return figures.grid(voxel_pictures.views(generated) if generated.ndim == 5 else figures.to_uint8(generated))
     inputs = {name: examples[name] for name in gan.inputs(1)}
     made = jax.jit(gan.sample)(state, inputs, key)
     judged = jax.device_get(jax.jit(gan.evaluate)(state, examples, key))
