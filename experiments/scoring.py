@@ -20,6 +20,8 @@ from experiments import (
     perceptual,
     runs,
     set_scores,
+    voxel_pictures,
+    voxel_scores,
     weights,
 )
 from experiments.commands import UsageError
@@ -27,6 +29,7 @@ from gans.core import Gan, State
 from gans.frozen import vgg
 
 BATCH = 500
+VOLUMES = 64  # made at a time
 DIGITS_A_DAY = 21_000  # what the document's reader works through
 
 
@@ -84,6 +87,8 @@ def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: da
     `accuracy_*` and `label_accuracy_*` are in percent; for others see `set_scores` and `restoration_game.fidelity`.
     """
     from_latents = "latent" in gan.inputs(1)
+    if from_latents and "image" in test and test["image"].ndim == 5:
+        return _of_volumes(config, gan, state, test["image"])
     if from_latents and not record:
         return {}
     seen = _seen(config, gan, state, test)
@@ -100,6 +105,23 @@ def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: da
     protocol += "".join(f", {name} {entry['sha256'][:12]}" for name, entry in record.items())
     step = int(state.step)
     return {name: {"value": round(v, 6), "step": step, "protocol": protocol} for name, v in values.items()}
+
+
+def _of_volumes(config, gan, state, real):
+    count, sample = len(real), jax.jit(gan.sample)
+    made = [
+        sample(state, _part(numbered(gan, count, config.model.classes), start), runs.sample_key(config))["generated"]
+        for start in range(0, count, VOLUMES)
+    ]
+    found = voxel_scores.voxel_scores(np.concatenate(made), real)
+    protocol = f"{config.data.name} test split, {count} volumes and as many samples"
+    return {
+        name: {"value": round(value, 6), "step": int(state.step), "protocol": protocol} for name, value in found.items()
+    }
+
+
+def _part(inputs, start):
+    return {name: values[start : start + VOLUMES] for name, values in inputs.items()}
 
 
 def _mean_score(name, values):
@@ -170,7 +192,8 @@ def sample_rows(config: ConfigDict, gan: Gan, state: State, examples: data.Array
         return figures.strips(examples["image"], in_each_group(gan, state, examples["image"], config.model.classes))
     if "latent" in gan.inputs(1):
         made = jax.jit(gan.sample)(state, numbered(gan, config.pictures, config.model.classes), key)
-        return figures.grid(figures.to_uint8(made["generated"]))
+        generated = np.asarray(made["generated"])
+        return figures.grid(voxel_pictures.views(generated) if generated.ndim == 5 else figures.to_uint8(generated))
     inputs = {name: examples[name] for name in gan.inputs(1)}
     made = jax.jit(gan.sample)(state, inputs, key)
     if "source" in inputs:

@@ -7,7 +7,7 @@ from jax import lax
 
 from gans.layers import add_bias
 
-# From how many 2x2x2 pieces of the output, and how many channels on either side, the fast algorithm is the faster one.
+# From how many 2x2x2 pieces of the output, and how many channels on either side, the fast algorithm is faster.
 PIECES, CHANNELS = 128, 8
 
 
@@ -77,30 +77,22 @@ def _fast(x, kernel):
     blocks = _blocks(jnp.pad(x, ((0, 0), (1, 3), (1, 3), (1, 3), (0, 0))))
     n, *sides, channels = blocks.shape
     pieces = blocks.reshape(n, *(length for side in sides for length in (side // 2, 2)), channels)
-
-    def of_blocks(pieces, axis):
+    for axis in (1, 3, 5):  # each time the axis behind goes, and the three factors' comes in front
         first, second = (lax.index_in_dim(pieces, i, axis + 1, keepdims=False) for i in (0, 1))
         last = first.shape[axis] - 1
-        b0, b1 = (lax.slice_in_dim(b, 0, last, axis=axis) for b in (first, second))
-        return b0 - b1, b1, lax.slice_in_dim(first, 1, last + 1, axis=axis) - b1
-
-    def of_kernel(kernel, axis):
-        del axis  # what is left of them stands in front
-        return kernel[0], kernel[0] + kernel[1], kernel[1]
-
-    factors = zip(_thrice(of_blocks, pieces), _thrice(of_kernel, _kernel_of_blocks(kernel)), strict=True)
-    found = [b @ g for b, g in factors]
-    for _ in range(3):  # the first of the axes that are left becomes the last of those that are done
-        third = len(found) // 3
-        thirds = (found[i * third : (i + 1) * third] for i in range(3))
-        found = [output for m0, m1, m2 in zip(*thirds, strict=True) for output in (m0 + m1, m1 + m2)]
-    n, *pieces, features = found[0].shape
-    outputs = jnp.stack(found, 1).reshape(n, 2, 2, 2, *pieces, features).transpose(0, 4, 1, 5, 2, 6, 3, 7)
-    return outputs.reshape(n, *(2 * count for count in pieces), features)
-
-
-def _thrice(split, x):
-    return [c for a in split(x, 1) for b in split(a, 2) for c in split(b, 3)]
+        b0, b1 = (lax.slice_in_dim(block, 0, last, axis=axis) for block in (first, second))
+        b2 = lax.slice_in_dim(first, 1, last + 1, axis=axis)
+        pieces = jnp.stack([b0 - b1, b1, b2 - b1])
+    kernel = _kernel_of_blocks(kernel)
+    for axis in (0, 1, 2):
+        g0, g1 = (lax.index_in_dim(kernel, i, axis, keepdims=False) for i in (0, 1))
+        kernel = jnp.stack([g0, g0 + g1, g1])
+    products = pieces.reshape(27, -1, channels) @ kernel.reshape(27, channels, -1)
+    outputs = products.reshape(*pieces.shape[:-1], -1)
+    for axis in (6, 4, 2):  # and back: the factors' goes, and the two outputs' comes behind its axis
+        m0, m1, m2 = outputs
+        outputs = jnp.stack([m0 + m1, m1 + m2], axis)
+    return outputs.reshape(n, *(side - 2 for side in sides), -1)
 
 
 def _blocks(x):

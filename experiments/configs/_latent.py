@@ -155,7 +155,8 @@ def tiny(config: ConfigDict) -> None:
     config.log_every = 1
     config.sample_every = config.checkpoint_every = config.score_every = 3
     config.pictures = 20
-    config.judge.epochs = 1
+    if config.judge:
+        config.judge.epochs = 1
 
 
 SHARED = {

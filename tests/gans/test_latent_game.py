@@ -110,6 +110,44 @@ def test_a_mixed_batch_is_the_mean_of_both_sides():
     np.testing.assert_allclose(mixed["discriminator/loss"], separate["discriminator/loss"] / 2, rtol=1e-5)
 
 
+@pytest.mark.parametrize("passes", ["separate", "mixed"])
+def test_the_discriminator_waits_while_its_accuracy_is_above_the_bound(passes):
+    batch, state = batch_of(8), entered(make())
+    _, metrics = make(passes=passes).phases["adversarial"].step(state, batch, KEY)
+    accuracy = float(metrics["discriminator/accuracy_real"] + metrics["discriminator/accuracy_fake"]) / 2
+    assert 0 < accuracy < 1
+    for bound, moves in ((accuracy, True), (accuracy - 0.01, False)):
+        gan = make(passes=passes, adaptive_accuracy=bound)
+        after, metrics = jax.jit(gan.phases["adversarial"].step)(state, batch, KEY)
+        before, now = (s.players["discriminator"] for s in (state, after))
+        assert metrics["discriminator/moved"] == int(now.updates) == moves
+        leaves = zip(jax.tree.leaves(before.params), jax.tree.leaves(now.params), strict=True)
+        assert any(not np.array_equal(a, b) for a, b in leaves) == moves
+        assert int(after.players["generator"].updates) == 1
+
+
+def test_latents_are_given_to_the_generator_with_their_deviation():
+    gan, narrow = make(), make(latent_deviation=0.25)
+    state, latent = entered(gan), jax.random.normal(KEY, (3, 4))
+    expected = gan.sample(state, {"latent": latent / 4}, KEY)["generated"]
+    np.testing.assert_allclose(narrow.sample(state, {"latent": latent}, KEY)["generated"], expected, rtol=1e-6)
+    loss, expected = (
+        g.phases["adversarial"].step(state, batch_of(3) | {"latent": z}, KEY)[1]["generator/loss"]
+        for g, z in ((narrow, latent), (gan, latent / 4))
+    )
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_samples_with_batch_statistics_are_those_of_training():
+    gan = make(batch_statistics=True, generator_options={"hidden": (8,), "norm": "batch"})
+    state, latent = entered(gan), jax.random.normal(KEY, (4, 4))
+    module = vanilla.networks.Generator(SHAPE, hidden=(8,), norm="batch")
+    expected, _ = module.apply(core.variables(state.players["generator"]), latent, True, mutable=["batch_stats"])
+    np.testing.assert_allclose(gan.sample(state, {"latent": latent}, KEY)["generated"], expected, rtol=1e-5)
+    few = gan.sample(state, {"latent": latent[:2]}, KEY)["generated"]
+    assert not np.allclose(few, expected[:2])
+
+
 def test_labels_steer_generator_and_discriminator():
     gan, batch = make(classes=10), batch_of(8)
     state = entered(gan)
@@ -198,6 +236,7 @@ def test_one_step_of_a_dcgan_gives_these_numbers():
         ({"adversarial": "relativistic", "passes": "turns"}, "passes='turns' cannot be"),
         ({"passes": "both"}, "passes='both': choose separate, mixed or turns"),
         ({"augmentation": ("flip",)}, "no augmentation 'flip'"),
+        ({"adaptive_accuracy": 0.8, "passes": "turns"}, "adaptive_accuracy needs both sides"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):
