@@ -100,7 +100,7 @@ def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: da
         values = set_scores.set_scores(seen, tuple(record), _classes(config, test))
         protocol += " and as many samples"
     else:
-        values = dict(_mean_score(name, values) for name, values in seen.items() if not name.startswith("verdict_"))
+        values = dict(_mean_score(name, values) for name, values in seen.items() if not name.startswith("verdict"))
         protocol += f", what is drawn from seed {config.data.evaluation_seed}"
     protocol += "".join(f", {name} {entry['sha256'][:12]}" for name, entry in record.items())
     step = int(state.step)

@@ -93,7 +93,7 @@ def tiny(config: ConfigDict) -> None:
     for phase in config.phases.values():
         phase.steps = 3
     config.log_every = 1
-    config.sample_every = config.checkpoint_every = config.score_every = 3
+    config.sample_every = config.checkpoint_every = 3
     config.pictures = 4
     config.data.name = "few_synthetic_faces"
     config.coefficients.update(identity=None, pixel=1.0)  # no recogniser, whose gradient takes long to compile

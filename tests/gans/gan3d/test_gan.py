@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from gans import gan3d, latent_game
+from gans import gan3d, losses
 from tests.gans.golden import assert_golden
 
 KEY = jax.random.key(0)
@@ -62,7 +62,7 @@ def test_penalties_and_feature_matching_work_on_volumes(adversarial):
     coefficients = {"adversarial": 1.0, "feature_matching": 0.1, "gradient_penalty": 1.0, "r1": 0.1, "r2": 0.1}
     state, metrics = step_of(make(adversarial=adversarial, norm="none"), coefficients)
     assert all(np.isfinite(value) for value in metrics.values())
-    assert {f"discriminator/{name}" for name in latent_game.PENALTIES} < metrics.keys()
+    assert {f"discriminator/{name}" for name in losses.PENALTIES} < metrics.keys()
     assert metrics["discriminator/gradient_norm"] > 0
     assert int(state.step) == 1
 
