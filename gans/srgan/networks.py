@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from gans.layers import (
     UpsampleConv,
     constrained,
+    conv_to_few,
     depth_to_space,
     enlarge,
     keras_conv,
@@ -49,7 +50,7 @@ class DocumentGenerator(nn.Module):
         x = first + norm(use_running_average=not train)(keras_conv(64, (3, 3))(x))
         for _ in range(doublings(self.scale)):
             x = nn.relu(UpsampleConv(256)(x))
-        return jnp.tanh(keras_conv(3, (9, 9))(x))
+        return jnp.tanh(keras_conv(3, (9, 9), conv_general_dilated=conv_to_few)(x))
 
 
 class Generator(nn.Module):
