@@ -1,7 +1,6 @@
 """Blocks that several families share. Images are [batch, height, width, channels]."""
 
 import functools
-from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -180,44 +179,6 @@ def _met_by(kernel, phase):
     """A kernel's first axis, 3 on doubled pixels, as 2 on the pixels themselves, for even (0) or odd (1) outputs."""
     first, middle, last = kernel
     return jnp.stack([first, middle + last]) if phase == 0 else jnp.stack([first + middle, last])
-
-
-def conv_to_few(
-    x: jax.Array,
-    kernel: jax.Array,
-    strides: Sequence[int],
-    padding: str,
-    *,
-    lhs_dilation: Sequence[int],
-    rhs_dilation: Sequence[int],
-    feature_group_count: int = 1,
-    **others,
-) -> jax.Array:
-    """A convolution with very few output channels and a large odd kernel: `conv_general_dilated` of an `nn.Conv`.
-
-    The rows of the kernel become output channels, which are shifted against each other and added: a matrix product that
-    fits the processor. As the last layer of the document's super-resolution, 256 to 3 channels, on two cores: inference
-    of the whole network takes 0.89 and its gradients take 0.28 of the plain form's time. With 48 channels nothing is won.
-
-    Args:
-      x: [batch, height, width, channels].
-      kernel: [rows, columns, channels, features].
-      strides, padding, lhs_dilation, rhs_dilation, feature_group_count: the plain ones, 1 and "SAME".
-      others: left to XLA.
-
-    Returns: [batch, height, width, features].
-    """
-    if padding != "SAME" or {*strides, *lhs_dilation, *rhs_dilation, feature_group_count} != {1}:
-        raise ValueError(f"conv_to_few has stride 1 and SAME padding, without dilation or groups, not {padding=}.")
-    rows, columns, channels, features = kernel.shape
-    if rows % 2 == 0:
-        raise ValueError(f"conv_to_few takes kernels of odd sides, not {rows}x{columns}.")
-    turned = kernel.transpose(1, 2, 0, 3).reshape(1, columns, channels, rows * features)
-    # Up to whole vector registers.
-    turned = jnp.pad(turned, ((0, 0), (0, 0), (0, 0), (0, -(rows * features) % 16)))
-    half, height = rows // 2, x.shape[1]
-    made = jnp.pad(_conv(x, turned), ((0, 0), (half, half), (0, 0), (0, 0)))
-    return sum(made[:, row : row + height, :, row * features : (row + 1) * features] for row in range(rows))
 
 
 class MinibatchDiscrimination(nn.Module):

@@ -122,7 +122,7 @@ def main() -> int:
     least = min(taken["PyTorch"]) / min(taken["ours"])
     print(
         f"PyTorch / ours: {least:.2f} of minima; {len(ratios)} turns: median {statistics.median(ratios):.2f} (from "
-        f"{min(ratios):.2f} to {max(ratios):.2f}); the machine's load is {os.getloadavg()[0]:.1f}, cores {os.cpu_count()}"
+        f"{min(ratios):.2f} to {max(ratios):.2f}); load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
     return 0
 

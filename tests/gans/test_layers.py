@@ -147,27 +147,6 @@ def test_an_upsampling_convolution_equals_the_two_in_value_and_gradients():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), gradients(module.apply), gradients(plain))
 
 
-def test_a_convolution_to_few_channels_equals_the_plain_one_in_value_and_gradients():
-    plain, few = (nn.Conv(3, (9, 5), **how) for how in ({}, {"conv_general_dilated": layers.conv_to_few}))
-    x = jax.random.normal(jax.random.key(0), (2, 6, 11, 4))
-    variables = plain.init(jax.random.key(1), x)
-
-    def both(module):
-        return jax.value_and_grad(lambda variables, x: jnp.sin(module.apply(variables, x)).sum(), (0, 1))(variables, x)
-
-    np.testing.assert_allclose(few.apply(variables, x), plain.apply(variables, x), atol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), both(few), both(plain))
-
-
-@pytest.mark.parametrize(
-    "settings", [{"strides": 2}, {"padding": "VALID"}, {"kernel_dilation": 2}, {"kernel_size": (4, 4)}]
-)
-def test_a_convolution_to_few_channels_has_one_form(settings):
-    module = nn.Conv(3, **{"kernel_size": (3, 3), "conv_general_dilated": layers.conv_to_few, **settings})
-    with pytest.raises(ValueError, match="conv_to_few"):
-        module.init(jax.random.key(0), jnp.zeros((1, 8, 8, 4)))
-
-
 @pytest.mark.parametrize("factor", [1, 2, 4])
 def test_enlarging_equals_pillows_bicubic_filter(factor):
     x = np.random.default_rng(0).normal(size=(9, 12)).astype(np.float32)
