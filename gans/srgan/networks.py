@@ -7,8 +7,10 @@ pixels of it alone. Discriminators return a map of logits and the features befor
 
 import functools
 import math
+from collections.abc import Sequence
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from gans.layers import (
@@ -49,7 +51,39 @@ class DocumentGenerator(nn.Module):
         x = first + norm(use_running_average=not train)(keras_conv(64, (3, 3))(x))
         for _ in range(doublings(self.scale)):
             x = nn.relu(UpsampleConv(256)(x))
-        return jnp.tanh(keras_conv(3, (9, 9))(x))
+        return jnp.tanh(keras_conv(3, (9, 9), conv_general_dilated=conv_to_few)(x))
+
+
+def conv_to_few(
+    x: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: str, *, feature_group_count: int, **settings
+) -> jax.Array:
+    """A convolution with few output channels and a large kernel: `nn.Conv(..., conv_general_dilated=conv_to_few)`.
+
+    The rows of the kernel become output channels, which are shifted against each other and added: a product that fits
+    the processor. On two cores the document's generator, which ends with 256 to 3 channels, then takes 0.89 of the time
+    in inference and 0.28 for its gradients. From 48 channels nothing is won.
+
+    Args:
+      x: [batch, height, width, channels].
+      kernel: [rows, columns, channels, features], an odd number of rows.
+      strides, padding, feature_group_count: 1, "SAME" and 1.
+      settings: others of `jax.lax.conv_general_dilated`, without dilation.
+
+    Returns: [batch, height, width, features].
+
+    Raises:
+      ValueError: for another kind of convolution.
+    """
+    rows, columns, channels, features = kernel.shape
+    dilation = {*settings["lhs_dilation"], *settings["rhs_dilation"]}
+    if rows % 2 == 0 or padding != "SAME" or {*strides, *dilation, feature_group_count} != {1}:
+        raise ValueError(f"conv_to_few: {kernel.shape=}, {padding=}, or strides, dilation or groups are not its own.")
+    turned = kernel.transpose(1, 2, 0, 3).reshape(1, columns, channels, rows * features)
+    # Up to whole vector registers.
+    turned = jnp.pad(turned, ((0, 0), (0, 0), (0, 0), (0, -(rows * features) % 16)))
+    made = jax.lax.conv_general_dilated(x, turned, strides, padding, **settings)
+    made, height = jnp.pad(made, ((0, 0), (rows // 2, rows // 2), (0, 0), (0, 0))), x.shape[1]
+    return sum(made[:, row : row + height, :, row * features : (row + 1) * features] for row in range(rows))
 
 
 class Generator(nn.Module):

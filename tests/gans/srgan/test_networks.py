@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import keras
@@ -129,3 +130,24 @@ def test_a_pixel_sees_as_far_as_it_says(module):
     moved = jax.jit(jax.jacrev(block))(jnp.full(shape.shape, 1e-3))
     rows = np.flatnonzero(np.abs(moved).sum((0, 1, 3, 4)))
     assert max(32 - rows[0], rows[-1] - 32) == module.reach
+
+
+def test_a_convolution_to_few_channels_equals_the_plain_one_in_value_and_gradients():
+    plain, few = (nn.Conv(3, (9, 5), **how) for how in ({}, {"conv_general_dilated": networks.conv_to_few}))
+    x = jax.random.normal(jax.random.key(0), (2, 6, 11, 4))
+    variables = plain.init(jax.random.key(1), x)
+
+    def both(module):
+        return jax.value_and_grad(lambda variables, x: jnp.sin(module.apply(variables, x)).sum(), (0, 1))(variables, x)
+
+    np.testing.assert_allclose(few.apply(variables, x), plain.apply(variables, x), atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), both(few), both(plain))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"strides": 2}, {"padding": "VALID"}, {"kernel_dilation": 2}, {"kernel_size": (4, 4)}]
+)
+def test_a_convolution_to_few_channels_has_one_form(settings):
+    module = nn.Conv(3, **{"kernel_size": (3, 3), "conv_general_dilated": networks.conv_to_few, **settings})
+    with pytest.raises(ValueError, match="conv_to_few"):
+        module.init(jax.random.key(0), jnp.zeros((1, 8, 8, 4)))
