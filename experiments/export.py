@@ -76,7 +76,8 @@ def main() -> None:
     for name, one in arguments.items():
         size = ", ".join(map(str, ("batch", *shapes[name].shape[1:])))
         print(f"  {name}: {shapes[name].dtype} [{size}], {one.values}")
-    print(f"It returns {{name: images in [-1, 1]}}. Where jax and flatbuffers are:\n\n{program(output, arguments)}")
+    made = "volumes in [0, 1]" if len(config.model.get("image_shape", ())) == 4 else "images in [-1, 1]"
+    print(f"It returns {{name: {made}}}. Where jax and flatbuffers are:\n\n{program(output, arguments)}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Convolutions of volumes [batch, depth, height, width, channels] by kernels with a side of 4, as Keras has them."""
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -34,8 +36,9 @@ def halve(x: jax.Array, kernel: jax.Array) -> jax.Array:
         raise ValueError(f"A volume of {' x '.join(map(str, sides))} cannot be halved: its sides must be even.")
     if not products():
         return lax.conv_general_dilated(x, kernel, (2, 2, 2), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
-    pieces = n * sides[0] * sides[1] * sides[2] // 64
-    if any(side % 4 for side in sides) or pieces < PIECES or min(kernel.shape[3:]) < CHANNELS:
+    # A program exported for batches of any size has no number here.
+    few = isinstance(n, int) and n * math.prod(sides) < 64 * PIECES
+    if few or any(side % 4 for side in sides) or min(kernel.shape[3:]) < CHANNELS:
         return _unfolded(x, kernel)
     return _fast(x, kernel)
 

@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from gans import dcgan, export, inpainting, vanilla
+from gans import dcgan, export, gan3d, inpainting, vanilla
 from tests.experiments import isolation
 from tests.gans.filled import filled
 
@@ -27,6 +27,13 @@ GANS = {
         generator_options=RESIDUAL,
     ),
     "restoring": lambda: inpainting.make(OPTIMIZERS, image_shape=SHAPE),
+    "volumes": lambda: gan3d.make(
+        OPTIMIZERS,
+        image_shape=(16, 16, 16, 1),
+        latent_size=4,
+        batch_statistics=True,
+        generator_options={"channels": (8, 8)},
+    ),
 }
 
 
