@@ -99,7 +99,7 @@ def error(restored, examples):
     return float(np.square(restored - examples["image"]).mean())
 
 
-@pytest.mark.parametrize(("name", "value", "gain"), [("Wiener", 1e-4, 10), ("Richardson-Lucy", 40, 4)])
+@pytest.mark.parametrize(("name", "value", "gain"), [("Wiener", 0.1, 4), ("Richardson-Lucy", 40, 2)])
 def test_deconvolution_with_the_true_kernel(blurred, name, value, gain):
     deconvolution = pytest.importorskip("experiments.benchmarks.deconvolution")
     method, examples = deconvolution.METHODS[name], blurred[0]

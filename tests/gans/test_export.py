@@ -33,6 +33,7 @@ GANS = {
         latent_size=4,
         batch_statistics=True,
         generator_options={"channels": (8, 8)},
+        discriminator_options={"channels": (8, 8)},
     ),
 }
 
