@@ -89,7 +89,7 @@ def wiki(config: ConfigDict) -> None:
 
 
 def tiny(config: ConfigDict) -> None:
-    config.batch_size = 8
+    config.batch_size = config.evaluation_batch = 8
     for phase in config.phases.values():
         phase.steps = 3
     config.log_every = 1

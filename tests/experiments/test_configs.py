@@ -58,7 +58,7 @@ def test_a_tiny_run_from_end_to_end(name, tmp_path, capsys):
         assert np.abs(images).max() <= 1
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", ["inpainting", "vanilla", "srgan"])  # one of each game
 def test_variants_of_the_step_train_as_well(name, tmp_path):
     config = get_config(name)
     config.accumulate = 2
