@@ -11,7 +11,7 @@ run: install
 	$(VENV)/bin/python -m experiments.run --config=experiments/configs/inpainting.py --workdir=$(RUN)
 
 test: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from data_pipelines import DataError, ages, face_drawing, face_numbers
 
 # {set: persons in each split}; the test split's come after the training split's.
-SETS = {"synthetic_faces": {"train": 3_400, "test": 340}, "few_synthetic_faces": {"train": 100, "test": 40}}
+SETS = {"synthetic_faces": {"train": 3_400, "test": 340}, "few_synthetic_faces": {"train": 100, "test": 10}}
 # The youngest of each group, and the first age that is too old.
 _BOUNDS = np.array([1, 19, 30, 40, 50, 60, 86])
 _SEED = 0

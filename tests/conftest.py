@@ -28,3 +28,10 @@ def cache_folder(tmp_path_factory):
     os.environ["XDG_CACHE_HOME"] = str(folder)
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory():
+    """Compiled programs of a module are let go with it: together they would take gigabytes."""
+    yield
+    jax.clear_caches()

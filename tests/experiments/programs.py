@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CONFIG = "experiments/configs/inpainting.py"
 
-# Commands that are waited for start from a process that has done their imports, which take seconds.
+# Commands start from a process that has done their imports, which take seconds.
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["experiments.train", "tensorflow"])
 
@@ -25,17 +25,24 @@ def environment():
     return os.environ | {"PYTHONUNBUFFERED": "1", "JAX_PLATFORMS": "cpu"}
 
 
+def start(folder, name, *arguments):
+    """A running process, whose output goes into the files `output` and `errors` of a folder."""
+    paths = [os.path.join(folder, stream) for stream in ("output", "errors")]
+    process = _SERVER.Process(target=_run, args=(command(name, *arguments), environment(), paths))
+    process.start()
+    return process
+
+
 def call(name, *arguments):
     """A finished process with its output; a hang is an error."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = [os.path.join(folder, stream) for stream in ("output", "errors")]
-        process = _SERVER.Process(target=_run, args=(command(name, *arguments), environment(), paths))
-        process.start()
+        process = start(folder, name, *arguments)
         process.join(300)
         if process.is_alive():
             process.kill()
             raise TimeoutError(f"experiments.{name} is still running")
-        return subprocess.CompletedProcess(name, process.exitcode, *(Path(path).read_text() for path in paths))
+        output, errors = (Path(folder, stream).read_text() for stream in ("output", "errors"))
+        return subprocess.CompletedProcess(name, process.exitcode, output, errors)
 
 
 def _run(command, environment, paths):
@@ -48,7 +55,3 @@ def _run(command, environment, paths):
     _, _, module, *arguments = command
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
-
-
-def start(name, *arguments, **options):
-    return subprocess.Popen(command(name, *arguments), cwd=ROOT, env=environment(), **options)

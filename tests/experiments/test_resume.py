@@ -1,9 +1,10 @@
 """A run that is killed at any moment ends exactly as one that is not."""
 
 import json
+import os
 import random
+import shutil
 import signal
-import subprocess
 import time
 
 import jax
@@ -63,7 +64,7 @@ def unfinished_checkpoints(workdir):
 def wait_for(condition, process):
     """Whether the condition came true before the process ended."""
     deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
+    while process.is_alive() and time.monotonic() < deadline:
         if condition():
             return True
         time.sleep(0.0005)
@@ -91,17 +92,18 @@ def test_killed_ten_times_it_ends_as_if_it_had_not_been(uninterrupted, tmp_path)
         "steps",
     ]
     for moment in moments:
-        process = programs.start("run", *ARGUMENTS, f"--workdir={workdir}", stderr=subprocess.DEVNULL)
+        process = programs.start(tmp_path, "run", *ARGUMENTS, f"--workdir={workdir}")
         known = lines(workdir)
         if moment == "start":
-            time.sleep(chance.uniform(0.5, 3))
+            time.sleep(chance.uniform(0.1, 2))
         elif moment == "checkpoint":
             assert wait_for(lambda known=known: lines(workdir) > known and unfinished_checkpoints(workdir), process)
         else:
             assert wait_for(lambda known=known: lines(workdir) > known, process)
             time.sleep(chance.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
+        process.kill()
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
         inside_a_checkpoint += bool(unfinished_checkpoints(workdir))
     assert kills == 10
     assert inside_a_checkpoint >= 1
@@ -114,12 +116,12 @@ def test_killed_ten_times_it_ends_as_if_it_had_not_been(uninterrupted, tmp_path)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_stop_it_writes_a_checkpoint_first(uninterrupted, tmp_path, number, status):
     workdir = tmp_path / "stopped"
-    process = programs.start("run", *ARGUMENTS, f"--workdir={workdir}", stderr=subprocess.PIPE, text=True)
+    process = programs.start(tmp_path, "run", *ARGUMENTS, f"--workdir={workdir}")
     assert wait_for(lambda: lines(workdir) >= 4, process)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == status
-    assert "the same command goes on from here" in errors
+    os.kill(process.pid, number)
+    process.join(120)
+    assert process.exitcode == status
+    assert "the same command goes on from here" in (tmp_path / "errors").read_text()
     # The newest checkpoint is of the very last step that was run.
     assert checkpoints.steps(workdir / "checkpoints")[0] == metrics(workdir)[-1]["step"]
     assert programs.call("run", *ARGUMENTS, f"--workdir={workdir}").returncode == 0
@@ -127,8 +129,7 @@ def test_asked_to_stop_it_writes_a_checkpoint_first(uninterrupted, tmp_path, num
 
 
 def test_a_damaged_checkpoint_costs_only_its_steps(uninterrupted, tmp_path):
-    workdir = tmp_path / "damaged"
-    assert programs.call("run", *ARGUMENTS, f"--workdir={workdir}").returncode == 0
+    workdir = shutil.copytree(uninterrupted, tmp_path / "damaged")
     newest = workdir / "checkpoints" / "30"
     path = max((path for path in newest.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     content = bytearray(path.read_bytes())
