@@ -96,7 +96,8 @@ def tiny(config: ConfigDict) -> None:
     config.sample_every = config.checkpoint_every = 3
     config.pictures = 4
     config.data.name = "few_synthetic_faces"
-    config.coefficients.update(identity=None, pixel=1.0)  # no recogniser, whose gradient takes long to compile
+    # No recogniser and no gradients of gradients, which take long to compile.
+    config.coefficients.update(identity=None, pixel=1.0, r1=None)
     config.faces.judge.update(steps=2, batch_size=32)
     config.model.encoder_options = ConfigDict({"channels": (4, 4, 8, 8), "hidden": 16})
     config.model.generator_options = ConfigDict({"hidden": 8, "channels": (8, 4, 4), "dropout": 0.0})
