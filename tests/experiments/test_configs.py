@@ -1,4 +1,4 @@
-"""Every config trains, goes on, samples and scores in its tiny form; new ones are found by themselves."""
+"""Every config trains, dies and goes on, samples and scores in its tiny form; new ones are found by themselves."""
 
 import importlib
 import json
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import experiments
-from experiments import data, runs, scoring, train
+from experiments import data, logs, runs, scoring, train
 
 CONFIGS = sorted(path.stem for path in (Path(experiments.__file__).parent / "configs").glob("[!_]*.py"))
 
@@ -32,11 +32,40 @@ def few_digits(monkeypatch):
     monkeypatch.setattr(data, "read", read_few)
 
 
+class Death(BaseException):
+    """Ends a run where nothing was prepared for it."""
+
+
+@pytest.fixture
+def deaths(monkeypatch):
+    """The set of steps at which a run dies, once each."""
+    steps, metrics = set(), logs.Logs.metrics
+
+    def deadly(log, step, values):
+        if step in steps:
+            steps.remove(step)
+            raise Death
+        metrics(log, step, values)
+
+    monkeypatch.setattr(logs.Logs, "metrics", deadly)
+    return steps
+
+
 @pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_tiny_run_from_end_to_end(name, tmp_path, capsys):
+def test_a_tiny_run_from_end_to_end(name, deaths, tmp_path, capsys):
     config, workdir = get_config(name), tmp_path / "run"
+    config.checkpoint_every = 2
+    # It dies in each phase, in the step after a checkpoint, and goes on from there.
+    ends = np.cumsum([phase.steps for phase in config.phases.values()]).tolist()
+    saved = [begin + 2 - begin % 2 for begin in (0, *ends[:-1])]
+    deaths.update(step + 1 for step in saved)
+    for step in (0, *saved[:-1]):
+        with pytest.raises(Death):
+            train.train(config, workdir)
+        assert f"Going on from step {step} of" in capsys.readouterr().out or not step
     table = train.train(config, workdir)
+    assert f"Going on from step {saved[-1]} of" in capsys.readouterr().out
     total = sum(phase.steps for phase in config.phases.values())
     records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == list(range(1, total + 1))
@@ -55,7 +84,7 @@ def test_a_tiny_run_from_end_to_end(name, tmp_path, capsys):
 
     # Starting again finds nothing left to train, and says the same.
     capsys.readouterr()
-    assert train.train(get_config(name), workdir) == table
+    assert train.train(config, workdir) == table
     assert f"Going on from step {total}" in capsys.readouterr().out
     assert len((workdir / "metrics.jsonl").read_text().splitlines()) == total
 
