@@ -1,9 +1,10 @@
-r"""Restores a person's own pictures with a run's newest checkpoint.
+r"""Restores or ages a person's own pictures with a run's newest checkpoint.
 
     python -m experiments.apply --workdir=runs/srgan --input=photo.jpg --output=large.png
     python -m experiments.apply --workdir=runs/deblur --input=holiday/ --output=sharp/ [--compare]
     python -m experiments.apply --workdir=runs/digits --input=masked.png --output=restored.png
     python -m experiments.apply --workdir=runs/digits --input=masked/ --output=restored/ --mask=mask.png
+    python -m experiments.apply --workdir=runs/faces --input=face.jpg --output=old.png --age=60+ [--optimize]
 
 Photographs may have any size; they are restored in tiles. They come out upright, in 8 bits, with their transparency
 and their colour profile, in the format that --output names (.png, .jpg, .webp or .tif); those of a folder keep theirs.
@@ -12,6 +13,10 @@ With --compare the source, enlarged by bicubic interpolation, stands beside the 
 
 Masked pictures are bright strokes on black, as in MNIST. Without --mask whatever is black counts as unknown; with it
 the white part of the mask is restored and everything else is kept.
+
+Faces are aged into a group, or into all six, one beside the other; a picture is cut to the square in its middle, which
+should hold the face as the training's pictures do. With --optimize the latent that the encoder finds is improved first,
+which takes seconds a face.
 """
 
 import sys
@@ -20,10 +25,11 @@ from pathlib import Path
 import jax
 import numpy as np
 from absl import flags
+from ml_collections import ConfigDict
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from experiments import apply_photos, figures, photo_files, runs
+from experiments import apply_faces, apply_photos, figures, photo_files, runs
 from experiments.commands import UsageError, start
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
@@ -31,6 +37,10 @@ INPUT = flags.DEFINE_string("input", None, "A picture, or a folder of pictures."
 OUTPUT = flags.DEFINE_string("output", None, "A file for a picture, a folder for a folder.", required=True)
 MASK = flags.DEFINE_string("mask", None, "A picture that is white where to restore, for all of the masked input.")
 COMPARE = flags.DEFINE_bool("compare", False, "Show each photograph beside what was made of it.")
+AGE = flags.DEFINE_string("age", None, "An age group, such as 60+, or all.")
+OPTIMIZE = flags.DEFINE_bool("optimize", False, "Search for the latent of each face, from the encoder's on.")
+# What a run makes its pictures from, and the flags that only such runs take.
+KINDS = {"masked": [MASK], "source": [COMPARE], "face": [AGE, OPTIMIZE]}
 
 
 def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
@@ -64,29 +74,56 @@ def restore_masked(gan, state, pairs: dict[Path, Path]) -> None:
         figures.write(pairs[path], figures.to_uint8(restored).squeeze())
 
 
+def restore_photos(config, gan, state, pairs: dict[Path, Path]) -> dict[Path, str]:
+    """Restores photographs of any size; returns those that could not be, {path: why}."""
+    pixels, faults = apply_photos.check(pairs, config.model.scale, COMPARE.value)
+    if not pixels:
+        return faults
+    return faults | apply_photos.run(pairs, pixels, apply_photos.network(config, gan, state, COMPARE.value))
+
+
+def age_faces(config, gan, state, pairs: dict[Path, Path], groups: list[int]) -> dict[Path, str]:
+    """Ages faces; returns files that hold none that could be read, {path: why}."""
+    aged = apply_faces.network(config, gan, state, groups, OPTIMIZE.value)
+    return apply_faces.run(pairs, config.model.image_shape[0], aged)
+
+
+def kind_of(workdir: Path, config: ConfigDict) -> str:
+    """What a run makes its pictures from, one of `KINDS`.
+
+    Raises:
+      UsageError: for runs that make them from nothing, and for flags of another kind of run.
+    """
+    kind = "face" if "faces" in config else ",".join(runs.build(config).inputs(1))
+    if kind not in KINDS:
+        raise UsageError(f"{workdir} is no run of a family that restores pictures or ages faces.")
+    for other, own in KINDS.items():
+        for flag in own:
+            if flag.value and other != kind:
+                raise UsageError(f"--{flag.name} is not for a run like {workdir}.")
+    return kind
+
+
 def main() -> int:
     workdir, source, target = Path(WORKDIR.value), Path(INPUT.value), Path(OUTPUT.value)
     config, _ = runs.read_workdir(workdir)
-    needs = set(runs.build(config).inputs(1))
-    if needs not in ({"masked"}, {"source"}):
-        raise UsageError(f"{workdir} is no run of a family that restores pictures.")
-    photos = needs == {"source"}
-    if MASK.value if photos else COMPARE.value:
-        raise UsageError(f"--{'mask' if photos else 'compare'} is not for a run like {workdir}.")
-    pairs = photo_files.pairs(source, target, photo_files.FORMATS if photos else [".png"])
-    if not photos:
-        restore_masked(*runs.load(workdir), pairs)
-        print(f"{len(pairs)} restored: {target}")
-        return 0
-    pixels, faults = apply_photos.check(pairs, config.model.scale, COMPARE.value)
-    if source.is_file() and not faults:
-        photo_files.check_transparency(target, photo_files.read(source))
-    if not pixels:
+    kind = kind_of(workdir, config)
+    groups = apply_faces.asked(AGE.value) if kind == "face" else []
+    pairs = photo_files.pairs(source, target, [".png"] if kind == "masked" else photo_files.FORMATS)
+    gan, state = runs.load(workdir)
+    if kind == "masked":
+        restore_masked(gan, state, pairs)
+        faults = {}
+    elif kind == "source":
+        faults = restore_photos(config, gan, state, pairs)
+    else:
+        faults = age_faces(config, gan, state, pairs, groups)
+    if len(faults) == len(pairs):
         raise UsageError("\n".join(faults.values()))
-    faults |= apply_photos.run(pairs, pixels, apply_photos.network(config, *runs.load(workdir), COMPARE.value))
-    print(f"{len(pairs) - len(faults)} restored: {target}")
+    done = "aged" if kind == "face" else "restored"
+    print(f"{len(pairs) - len(faults)} {done}: {target}")
     for fault in faults.values():
-        print(f"not restored: {fault}", file=sys.stderr)
+        print(f"not {done}: {fault}", file=sys.stderr)
     return 1 if faults else 0
 
 
