@@ -25,24 +25,24 @@ from experiments.train import Interrupted
 
 
 class Row(NamedTuple):
-    """A module of `experiments`, a config of `experiments/configs` with presets, and further flags."""
+    """A module of `experiments`, and a config of `experiments/configs` with presets."""
 
     program: str
     config: str
     presets: str = ""
-    flags: tuple[str, ...] = ()
 
 
 ROWS = {
     "vanilla": Row("run", "vanilla"),
-    "dcgan-minimax": Row("run", "dcgan", flags=("--config.model.adversarial=minimax",)),
-    "dcgan-non_saturating": Row("run", "dcgan"),
+    "dcgan": Row("run", "dcgan"),
+    "dcgan-minimax": Row("run", "dcgan", "minimax"),
+    "dcgan-non_saturating": Row("run", "dcgan", "non_saturating"),
     "dcgan-least_squares": Row("run", "dcgan", "least_squares"),
     "dcgan-hinge": Row("run", "dcgan", "hinge"),
     "dcgan-wgan_gp": Row("run", "dcgan", "wgan_gp"),
-    "dcgan-relativistic": Row("run", "dcgan", flags=("--config.model.adversarial=relativistic",)),
+    "dcgan-relativistic": Row("run", "dcgan", "relativistic"),
     "r3gan": Row("run", "dcgan", "r3gan"),
-    "torch-dcgan": Row("benchmarks.torch_dcgan", "dcgan"),
+    "torch-dcgan": Row("benchmarks.torch_dcgan", "dcgan", "non_saturating"),
 }
 
 OUTPUT = flags.DEFINE_string("output", None, "The benchmark's folder.", required=True)
@@ -78,7 +78,7 @@ def command(row: str, seed: int, workdir: Path, protocol: dict) -> list[str]:
         "score_every": 0,
         "data.path": protocol["data_path"],
     }
-    arguments = [f"--config={config}:{protocol['data']},{recipe.presets}", *recipe.flags]
+    arguments = [f"--config={config}:{protocol['data']},{recipe.presets}"]
     arguments += [f"--config.{name}={value}" for name, value in fields.items()]
     if recipe.program != "run":
         arguments.append(f"--size={protocol['torch_size']}")

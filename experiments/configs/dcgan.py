@@ -5,10 +5,10 @@ r"""Convolutional GANs.
     python -m experiments.run --config=experiments/configs/dcgan.py:document --config.data.path=faces.npz --workdir=...
 
 Presets, applied from left to right: `digits` (the document's recipe for 28x28), `document` (64x64 faces, from an .npz
-that data_pipelines.prepare makes), `r3gan` (residual networks, RpGAN + R1 + R2), the data `digits5k`, `mnist`,
-`fashion`, `cifar10`, `stacked` (Stacked-MNIST), `conditional` (on class labels), the losses `hinge`, `least_squares`,
-`wgan_gp`, the techniques `feature_matching`, `minibatch`, `spectral`, `diffaugment`, and `tiny` (a test in seconds).
-None: the networks of `digits`, but batch norm instead of dropout in the discriminator, and larger learning rates.
+that data_pipelines.prepare makes), `r3gan` (residual networks), the data `digits5k`, `mnist`, `fashion`, `cifar10`,
+`stacked` (Stacked-MNIST), `conditional` (on class labels), the losses `minimax`, `non_saturating`, `least_squares`,
+`hinge`, `relativistic`, `wgan_gp`, the techniques `feature_matching`, `minibatch`, `spectral`, `diffaugment`, and
+`tiny` (a test in seconds). None: the networks of `digits` under the loss of `r3gan`, RpGAN + R1 + R2.
 """
 
 from ml_collections import ConfigDict
@@ -21,9 +21,10 @@ def get_config(presets: str = "") -> ConfigDict:
     config = _latent.base("dcgan")
     digits(config)
     config.batch_size = 32
-    config.phases.adversarial.steps = 4_000
-    # Without it the real pictures' logits and the generated ones' swing together, now above 0 and now below.
-    config.model.discriminator_options.update(norm="batch", dropout=0.0)
+    config.phases.adversarial.steps = 3_000
+    config.model.discriminator_options.dropout = 0.0
+    config.model.adversarial = "relativistic"
+    config.coefficients.update(r1=0.15, r2=0.15)
     config.optimizers.adversarial.generator.learning_rate = 1e-3
     config.optimizers.adversarial.discriminator.learning_rate = 4e-4
     return _latent.apply(config, presets, PRESETS)
@@ -43,6 +44,8 @@ def digits(config: ConfigDict) -> None:
             "minibatch_discrimination": False,
         }
     )
+    config.model.adversarial = "non_saturating"
+    config.coefficients.update(r1=None, r2=None)
     for player in config.optimizers.adversarial.values():
         player.learning_rate = 2e-4
 
@@ -52,7 +55,8 @@ def document(config: ConfigDict) -> None:
     config.judge = ConfigDict()  # nobody judges faces
     config.batch_size = 128
     config.model.update(generator="DocumentGenerator", discriminator="DocumentDiscriminator", average_decay=None)
-    config.model.update(image_shape=(64, 64, 3), passes="turns", inference_fakes=True)
+    config.model.update(image_shape=(64, 64, 3), passes="turns", inference_fakes=True, adversarial="non_saturating")
+    config.coefficients.update(r1=None, r2=None)
     config.model.update(real_label=(0.8, 1.0), fake_label=(0.0, 0.2))
     config.model.generator_options = ConfigDict({"norm": "batch"})
     config.model.discriminator_options = ConfigDict(
@@ -78,17 +82,39 @@ def r3gan(config: ConfigDict) -> None:
         config.optimizers.adversarial[player] = optimizers.default(2e-4, b1=0.0, b2=0.99)
 
 
-def hinge(config: ConfigDict) -> None:
-    config.model.adversarial = "hinge"
+def minimax(config: ConfigDict) -> None:
+    _alone(config, "minimax")
+
+
+def non_saturating(config: ConfigDict) -> None:
+    _alone(config, "non_saturating")
 
 
 def least_squares(config: ConfigDict) -> None:
-    config.model.adversarial = "least_squares"
+    _alone(config, "least_squares")
+
+
+def hinge(config: ConfigDict) -> None:
+    _alone(config, "hinge")
+
+
+def relativistic(config: ConfigDict) -> None:
+    _alone(config, "relativistic")
+
+
+def _alone(config, loss):
+    """The loss without penalties where batch norm can stand in for them."""
+    config.model.adversarial = loss
+    if "norm" in config.model.discriminator_options:
+        # Without it the logits of real and generated pictures swing together, now above 0 and now below.
+        config.model.discriminator_options.norm = "batch"
+        config.coefficients.update(r1=None, r2=None)
 
 
 def wgan_gp(config: ConfigDict) -> None:
     """A penalty on each picture's own gradient forbids batch norm (arXiv 1704.00028, section 4)."""
     _latent.wgan_gp(config)
+    config.coefficients.update(r1=None, r2=None)
     _without_norm(config)
 
 
@@ -107,5 +133,6 @@ def diffaugment(config: ConfigDict) -> None:
     config.model.augmentation = ("color", "translation", "cutout")
 
 
-OWN = (digits, document, r3gan, hinge, least_squares, wgan_gp, spectral, diffaugment)
+LOSSES = (minimax, non_saturating, least_squares, hinge, relativistic, wgan_gp)
+OWN = (digits, document, r3gan, *LOSSES, spectral, diffaugment)
 PRESETS = _latent.SHARED | {preset.__name__: preset for preset in OWN}
