@@ -21,10 +21,10 @@ def get_config(presets: str = "") -> ConfigDict:
     config = _latent.base("dcgan")
     digits(config)
     config.batch_size = 32
-    config.phases.adversarial.steps = 3_000
+    config.phases.adversarial.steps = 4_000
     config.model.discriminator_options.dropout = 0.0
     config.model.adversarial = "relativistic"
-    config.coefficients.update(r1=0.15, r2=0.15)
+    config.coefficients.update(r1=0.3, r2=0.3)
     config.optimizers.adversarial.generator.learning_rate = 1e-3
     config.optimizers.adversarial.discriminator.learning_rate = 4e-4
     return _latent.apply(config, presets, PRESETS)
