@@ -21,7 +21,7 @@ def get_config(presets: str = "") -> ConfigDict:
     config = _latent.base("dcgan")
     digits(config)
     config.batch_size = 32
-    config.phases.adversarial.steps = 4_000
+    config.phases.adversarial.steps = 3_000
     config.model.discriminator_options.dropout = 0.0
     config.model.adversarial = "relativistic"
     config.coefficients.update(r1=0.3, r2=0.3)
