@@ -113,17 +113,18 @@ def test_killed_ten_times_it_ends_as_if_it_had_not_been(uninterrupted, tmp_path)
     assert_same_run(workdir, uninterrupted)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_asked_to_stop_it_writes_a_checkpoint_first(uninterrupted, tmp_path, number, status):
+def test_asked_to_stop_it_writes_a_checkpoint_first(uninterrupted, tmp_path):
     workdir = tmp_path / "stopped"
-    process = programs.start(tmp_path, "run", *ARGUMENTS, f"--workdir={workdir}")
-    assert wait_for(lambda: lines(workdir) >= 4, process)
-    os.kill(process.pid, number)
-    process.join(120)
-    assert process.exitcode == status
-    assert "the same command goes on from here" in (tmp_path / "errors").read_text()
-    # The newest checkpoint is of the very last step that was run.
-    assert checkpoints.steps(workdir / "checkpoints")[0] == metrics(workdir)[-1]["step"]
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        process = programs.start(tmp_path, "run", *ARGUMENTS, f"--workdir={workdir}")
+        known = lines(workdir)
+        assert wait_for(lambda known=known: lines(workdir) >= known + 4, process)
+        os.kill(process.pid, number)
+        process.join(120)
+        assert process.exitcode == status
+        assert "the same command goes on from here" in (tmp_path / "errors").read_text()
+        # The newest checkpoint is of the very last step that was run.
+        assert checkpoints.steps(workdir / "checkpoints")[0] == metrics(workdir)[-1]["step"]
     assert programs.call("run", *ARGUMENTS, f"--workdir={workdir}").returncode == 0
     assert_same_run(workdir, uninterrupted)
 
