@@ -74,12 +74,16 @@ def restore_masked(gan, state, pairs: dict[Path, Path]) -> None:
         figures.write(pairs[path], figures.to_uint8(restored).squeeze())
 
 
-def restore_photos(config, gan, state, pairs: dict[Path, Path]) -> dict[Path, str]:
-    """Restores photographs of any size; returns those that could not be, {path: why}."""
+def restore_photos(config, workdir: Path, pairs: dict[Path, Path]) -> dict[Path, str]:
+    """Restores photographs of any size; returns those that could not be, {path: why}. Files are checked first."""
     pixels, faults = apply_photos.check(pairs, config.model.scale, COMPARE.value)
+    if len(pairs) == 1 and pixels:
+        ((source, target),) = pairs.items()
+        photo_files.check_transparency(target, photo_files.read(source))
     if not pixels:
         return faults
-    return faults | apply_photos.run(pairs, pixels, apply_photos.network(config, gan, state, COMPARE.value))
+    network = apply_photos.network(config, *runs.load(workdir), COMPARE.value)
+    return faults | apply_photos.run(pairs, pixels, network)
 
 
 def age_faces(config, gan, state, pairs: dict[Path, Path], groups: list[int]) -> dict[Path, str]:
@@ -110,14 +114,13 @@ def main() -> int:
     kind = kind_of(workdir, config)
     groups = apply_faces.asked(AGE.value) if kind == "face" else []
     pairs = photo_files.pairs(source, target, [".png"] if kind == "masked" else photo_files.FORMATS)
-    gan, state = runs.load(workdir)
     if kind == "masked":
-        restore_masked(gan, state, pairs)
+        restore_masked(*runs.load(workdir), pairs)
         faults = {}
     elif kind == "source":
-        faults = restore_photos(config, gan, state, pairs)
+        faults = restore_photos(config, workdir, pairs)
     else:
-        faults = age_faces(config, gan, state, pairs, groups)
+        faults = age_faces(config, *runs.load(workdir), pairs, groups)
     if len(faults) == len(pairs):
         raise UsageError("\n".join(faults.values()))
     done = "aged" if kind == "face" else "restored"

@@ -6,7 +6,7 @@ import jaxlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["KERAS_BACKEND"] = "jax"
-# The tests spend most of their time compiling what runs once: two thirds less so. Later releases do not know the third.
+# The tests spend most of their time compiling what runs once: half of it with these. Later releases know but two.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"

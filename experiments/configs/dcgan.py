@@ -11,6 +11,8 @@ that data_pipelines.prepare makes), `r3gan` (residual networks), the data `digit
 `tiny` (a test in seconds). None: the networks of `digits` under the loss of `r3gan`, RpGAN + R1 + R2.
 """
 
+import functools
+
 from ml_collections import ConfigDict
 
 from experiments import optimizers
@@ -82,27 +84,7 @@ def r3gan(config: ConfigDict) -> None:
         config.optimizers.adversarial[player] = optimizers.default(2e-4, b1=0.0, b2=0.99)
 
 
-def minimax(config: ConfigDict) -> None:
-    _alone(config, "minimax")
-
-
-def non_saturating(config: ConfigDict) -> None:
-    _alone(config, "non_saturating")
-
-
-def least_squares(config: ConfigDict) -> None:
-    _alone(config, "least_squares")
-
-
-def hinge(config: ConfigDict) -> None:
-    _alone(config, "hinge")
-
-
-def relativistic(config: ConfigDict) -> None:
-    _alone(config, "relativistic")
-
-
-def _alone(config, loss):
+def _alone(config: ConfigDict, loss: str) -> None:
     """The loss without penalties where batch norm can stand in for them."""
     config.model.adversarial = loss
     if "norm" in config.model.discriminator_options:
@@ -133,6 +115,10 @@ def diffaugment(config: ConfigDict) -> None:
     config.model.augmentation = ("color", "translation", "cutout")
 
 
-LOSSES = (minimax, non_saturating, least_squares, hinge, relativistic, wgan_gp)
-OWN = (digits, document, r3gan, *LOSSES, spectral, diffaugment)
-PRESETS = _latent.SHARED | {preset.__name__: preset for preset in OWN}
+LOSSES = ("minimax", "non_saturating", "least_squares", "hinge", "relativistic")
+OWN = (digits, document, r3gan, wgan_gp, spectral, diffaugment)
+PRESETS = (
+    _latent.SHARED
+    | {preset.__name__: preset for preset in OWN}
+    | {loss: functools.partial(_alone, loss=loss) for loss in LOSSES}
+)
