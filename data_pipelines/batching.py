@@ -266,7 +266,7 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = 2
-    options.autotune.enabled = False  # Nothing to tune; on one core its thread can hold up the iterator's end for seconds.
+    options.autotune.enabled = False  # Its thread can hold up the iterator's end for seconds on a busy machine.
     dataset = tf.data.Dataset.range(len(items)) if isinstance(items, range) else tf.data.Dataset.counter()
     dataset = dataset.map(make, num_parallel_calls=2, deterministic=True).prefetch(_AHEAD)
     running = [dataset.with_options(options).as_numpy_iterator()]
