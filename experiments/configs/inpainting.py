@@ -43,8 +43,10 @@ def get_config(presets: str = "") -> ConfigDict:
     config.model = ConfigDict(
         {
             "image_shape": (28, 28, 1),
-            "generator": "FoldedUNet",  # a class in gans/inpainting/networks.py
+            "generator": "FoldedUNet",  # classes in gans/inpainting/networks.py, and their attributes
             "discriminator": "FoldedDiscriminator",
+            "generator_options": ConfigDict(),
+            "discriminator_options": ConfigDict(),
             "adversarial": "non_saturating",
             "real_label": 1.0,  # 0.9: one-sided label smoothing, arXiv 1606.03498, section 3.4
             "paste": True,  # known pixels over the generator's
@@ -86,6 +88,8 @@ def epochs(count: float, examples: int, batch_size: int) -> int:
 
 def document(config: ConfigDict) -> None:
     config.model.update(generator="DocumentGenerator", discriminator="Discriminator", real_label=0.9)
+    config.model.generator_options = ConfigDict()
+    config.model.discriminator_options = ConfigDict()
     config.model.update(paste=False, unpaired=True, average_decay=None)
     config.coefficients.update(adversarial=1.0, reconstruction=None)
     config.data.per_picture = ("images.mask_square",)
@@ -128,6 +132,8 @@ def tiny(config: ConfigDict) -> None:
     config.log_every = 1
     config.sample_every = config.checkpoint_every = 3
     config.judge.epochs = 1
+    config.model.generator_options = ConfigDict({"fine": 8, "coarse": 16, "code": 32})
+    config.model.discriminator_options = ConfigDict({"channels": (8, 8, 8)})
 
 
 PRESETS = {preset.__name__: preset for preset in (document, digits5k, mnist, fashion, tiny)}

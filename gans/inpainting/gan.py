@@ -7,6 +7,7 @@ the picture with its hole at -1. Restoration is blind: the mask enters a loss an
 import functools
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -28,6 +29,8 @@ def make(
     image_shape: tuple[int, int, int] = (28, 28, 1),
     generator: str | nn.Module = "FoldedUNet",
     discriminator: str | nn.Module = "FoldedDiscriminator",
+    generator_options: Mapping[str, Any] = MappingProxyType({}),
+    discriminator_options: Mapping[str, Any] = MappingProxyType({}),
     adversarial: str = "non_saturating",
     real_label: float = 1.0,
     paste: bool = True,
@@ -45,6 +48,7 @@ def make(
       image_shape: (height, width, channels), sides divisible by 4.
       generator: a module, or the name of one in `gans.inpainting.networks`: masked pictures to restored ones.
       discriminator: likewise: images to (logits, features).
+      generator_options, discriminator_options: attributes for a network that is given by name.
       adversarial: the name of a pair in `gans.losses`.
       real_label: what the discriminator should say of real pictures (one-sided label smoothing).
       paste: whether pixels that are known (above -1 in the masked picture) are pasted over the generator's.
@@ -57,8 +61,8 @@ def make(
     """
     if any(side % 4 for side in image_shape[:2]):
         raise ValueError(f"image_shape {tuple(image_shape)}: height and width must be divisible by 4.")
-    generator = modules.named(networks, generator, "generator")
-    discriminator = modules.named(networks, discriminator, "discriminator")
+    generator = modules.named(networks, generator, "generator", generator_options)
+    discriminator = modules.named(networks, discriminator, "discriminator", discriminator_options)
     pair = getattr(losses, adversarial, None)
     if not isinstance(pair, losses.AdversarialLoss):
         raise ValueError(f"gans.losses has no adversarial loss {adversarial!r}.")

@@ -22,13 +22,13 @@ def get_config(name):
 
 
 @pytest.fixture
-def few_digits(monkeypatch):
-    """An eighth of what a run reads, where that is pictures in memory: its judge sees them all several times."""
+def few_examples(monkeypatch):
+    """An eighth of what a run reads, where that is many arrays in memory: a run and its judge see them all again."""
     read = data.read
 
     def read_few(config):
         splits = read(config)
-        if config.data.name != "digits5k":
+        if config.data.name not in ("digits5k", "solids"):
             return splits
         return {split: {name: array[::8] for name, array in arrays.items()} for split, arrays in splits.items()}
 
@@ -54,7 +54,7 @@ def deaths(monkeypatch):
     return steps
 
 
-@pytest.mark.usefixtures("few_digits")
+@pytest.mark.usefixtures("few_examples")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_tiny_run_from_end_to_end(name, deaths, tmp_path, capsys):
     config, workdir = get_config(name), tmp_path / "run"

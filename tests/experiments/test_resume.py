@@ -67,7 +67,7 @@ def wait_for(condition, process):
     while process.is_alive() and time.monotonic() < deadline:
         if condition():
             return True
-        time.sleep(0.0005)
+        time.sleep(0.002)
     return False
 
 

@@ -50,7 +50,7 @@ def test_scores_are_merged_by_name(tmp_path):
 def test_masks_of_evaluation_are_the_same_in_every_run():
     from experiments import data
 
-    config, other = inpainting.get_config("tiny"), inpainting.get_config("document,tiny")
+    config, other = inpainting.get_config("tiny"), inpainting.get_config("tiny,document")
     other.seed = 9
     test = {"image": np.full((5, 28, 28, 1), 200, np.uint8), "label": np.arange(5)}
     masks = [next(data.evaluation_batches(c, test, 5))["mask"] for c in (config, other)]
