@@ -94,18 +94,24 @@ def rows(
     Returns:
       uint8 [height, width, 3].
     """
+    side = next(iter(pictures.values())).shape[1]
+    scale, font, gap = max(1, 72 // side), ImageFont.load_default(13), 8
+    cell, margin = side * scale, 10 + int(max(font.getlength(name) for name in pictures))
+    height = cell + 26 if captions else cell + gap
     count = len(next(iter(pictures.values())))
-    figure, axes = plt.subplots(len(pictures), count, figsize=(0.9 * count + 0.9, 1.1 * len(pictures)), squeeze=False)
-    for line, (name, images) in zip(axes, pictures.items(), strict=True):
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
-        for index, axis in enumerate(line):
-            axis.imshow(to_uint8(images[index]).squeeze(), cmap="gray", vmin=0, vmax=255)
-            axis.set_xticks([])
-            axis.set_yticks([])
+    canvas = Image.new("RGB", (margin + count * (cell + gap), gap + len(pictures) * height), "white")
+    draw = ImageDraw.Draw(canvas)
+    for line, (name, images) in enumerate(pictures.items()):
+        top = gap + line * height
+        draw.text((margin - 6, top + cell // 2), name, "black", font, anchor="rm")
+        for index, image in enumerate(to_uint8(images)):
+            left = margin + index * (cell + gap)
+            picture = Image.fromarray(image.squeeze())
+            canvas.paste(picture.resize((cell, cell), Image.Resampling.NEAREST), (left, top))
             if name in captions:
-                color = "tab:red" if wrong[name][index] else "black"
-                axis.set_xlabel(captions[name][index], color=color, fontsize=9, labelpad=1)
-    return _drawn(figure)
+                color = "#d62728" if wrong[name][index] else "black"
+                draw.text((left + cell // 2, top + cell + 4), str(captions[name][index]), color, font, anchor="mt")
+    return np.asarray(canvas)
 
 
 def loss_curves(records: Sequence[Mapping[str, float]]) -> np.ndarray:
