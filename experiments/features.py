@@ -6,11 +6,13 @@ r"""Writes what a run's discriminator sees in its data, and scores how well a li
 The file holds `train_features` float32 [n, size] and, where the data has labels, `train_label` int64 [n], in the stored
 order, and likewise `test_...`. The features are the convolutions' outputs, max-pooled to a grid (`gans.features`), or
 without convolutions the last ones before the logits. The score is the accuracy on the test split in percent of
-`gans.scores.linear`, which is fitted to the training split, beside that of the same classifier on the pixels; both go
-into the workdir's scores.json. For volumes the classifier is a linear support vector machine, as in their literature,
-and what it is compared with are the voxels, max-pooled to 32^3 where they are more.
+`gans.scores.linear`, which is fitted to the training split, beside those of the same classifier on the pixels and on
+the features of the discriminator that the run started from; all go into the workdir's scores.json. For volumes the
+classifier is a linear support vector machine, as in their literature, and the voxels, max-pooled to 32^3 where they are
+more, take the place of the pixels.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -51,25 +53,32 @@ def read(config: ConfigDict) -> dict[str, data.Arrays]:
     return splits if SPLIT.value == "both" else {SPLIT.value: splits[SPLIT.value]}
 
 
-def extract(config: ConfigDict, gan: Gan, state: State, arrays: data.Arrays) -> tuple[np.ndarray, np.ndarray]:
-    """(features, pixels in [-1, 1], or voxels) of every example in stored order, float32 [n, size] each."""
+def extract(config: ConfigDict, gan: Gan, states: Sequence[State], arrays: data.Arrays) -> list[np.ndarray]:
+    """The features in each state, and the pixels in [-1, 1] or voxels, in stored order, float32 [n, size] each."""
 
     @jax.jit
     def features(state, batch):
         return jnp.concatenate(list(gan.features(state, batch).values()), 1)
 
-    found, pixels = [], []
+    found = []
     batch_size = VOLUMES if volumes(config) else scoring.BATCH
     for batch in data.evaluation_batches(config, arrays, batch_size):
         valid = batch.pop("valid")
-        found.append(np.asarray(features(state, batch))[valid])
         seen = grid_max(batch["image"], 32) if volumes(config) else batch["image"]
-        pixels.append(np.asarray(seen).reshape(len(valid), -1)[valid])
-    return np.concatenate(found), np.concatenate(pixels)
+        columns = [*(features(state, batch) for state in states), seen.reshape(len(valid), -1)]
+        found.append([np.asarray(column)[valid] for column in columns])
+    return [np.concatenate(column) for column in zip(*found, strict=True)]
 
 
-def scores(config: ConfigDict, step: int, labels: dict, features: dict, pixels: dict) -> dict[str, dict]:
-    """{name: {'value', 'step', 'protocol'}}, the accuracies in percent; all three are {split: array}."""
+def scores(config: ConfigDict, step: int, labels: dict, found: dict[str, list[np.ndarray]]) -> dict[str, dict]:
+    """The accuracies in percent, {name: {'value', 'step', 'protocol'}}.
+
+    Args:
+      config: the run's.
+      step: the one that the discriminator is of.
+      labels: {split: int [n]}.
+      found: {split: what `extract` returns for the discriminator and the untrained one}.
+    """
     hinge = volumes(config)
     classifier = "linear SVM, one against the rest," if hinge else "multinomial logistic regression"
     kind = "volumes" if hinge else "pictures"
@@ -78,17 +87,17 @@ def scores(config: ConfigDict, step: int, labels: dict, features: dict, pixels: 
         f"{config.data.path or config.data.name}, standardised, L2 chosen on a tenth of them; "
         f"test split, {len(labels['test'])} {kind}"
     )
-    found = {}
+    result = {}
     raw = "voxels" if hinge else "pixels"
-    for name, unit, arrays in (("discriminator", "features", features), (raw, raw, pixels)):
+    columns = (("discriminator", "features", step), ("untrained", "features", 0), (raw, raw, step))
+    for (name, unit, at), train, test in zip(columns, found["train"], found["test"], strict=True):
         try:
-            sides = arrays["train"], labels["train"], arrays["test"], labels["test"]
-            value = 100 * linear.accuracy(*sides, hinge=hinge)
+            value = 100 * linear.accuracy(train, labels["train"], test, labels["test"], hinge=hinge)
         except ValueError as error:
             raise UsageError(f"No linear classifier on the {unit}: {error}") from error
-        what = f"{arrays['test'].shape[1]} {unit}; {protocol}"
-        found[f"linear_accuracy_{name}"] = {"value": round(value, 6), "step": step, "protocol": what}
-    return found
+        what = f"{test.shape[1]} {unit}; {protocol}"
+        result[f"linear_accuracy_{name}"] = {"value": round(value, 6), "step": at, "protocol": what}
+    return result
 
 
 def why_no_score(labels: dict[str, np.ndarray]) -> str:
@@ -113,18 +122,17 @@ def main() -> None:
         config.data.path = PATH.value
     splits = read(config)
     labels = {split: arrays["label"] for split, arrays in splits.items() if "label" in arrays}
-    features, pixels = {}, {}
-    for split, arrays in splits.items():
-        features[split], pixels[split] = extract(config, gan, state, arrays)
+    states = state, runs.initial(config, gan, state.frozen)
+    found = {split: extract(config, gan, states, arrays) for split, arrays in splits.items()}
     with whole_file(output) as file:
-        written = {f"{split}_features": found for split, found in features.items()}
-        np.savez(file, **written, **{f"{split}_label": found for split, found in labels.items()})
-    for name, found in written.items():
-        print(f"{name}: {len(found):,} x {found.shape[1]:,} in {output}")
+        written = {f"{split}_features": columns[0] for split, columns in found.items()}
+        np.savez(file, **written, **{f"{split}_label": column for split, column in labels.items()})
+    for name, features in written.items():
+        print(f"{name}: {len(features):,} x {features.shape[1]:,} in {output}")
     if reason := why_no_score(labels):
         print(f"No accuracy of a linear classifier: {reason}.")
         return
-    new = scores(config, int(state.step), labels, features, pixels)
+    new = scores(config, int(state.step), labels, found)
     scoring.write_scores(workdir, new)
     for name, entry in new.items():
         print(f"{name:32}{entry['value']:>8.2f}%  ({entry['protocol']}, step {entry['step']})")

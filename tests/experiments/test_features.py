@@ -1,11 +1,14 @@
 """The command: its file, its scores, and its refusals."""
 
 import json
+import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.checkpoints import Checkpoints
 from experiments.configs import dcgan, vanilla
 from tests.experiments import programs, untrained
 from tests.experiments.test_commands import assert_refused
@@ -52,12 +55,28 @@ def test_features_of_every_example_and_what_a_classifier_reads_in_them(run, tmp_
         assert written[f"{split}_features"].dtype == np.float32
         np.testing.assert_allclose(written[f"{split}_features"], expected, atol=1e-5)
     found = json.loads((workdir / "scores.json").read_text())
-    assert found.keys() == {"fid", "linear_accuracy_discriminator", "linear_accuracy_pixels"}
+    names = {f"linear_accuracy_{name}" for name in ("discriminator", "untrained", "pixels")}
+    assert found.keys() == {"fid"} | names
     assert found["linear_accuracy_discriminator"]["value"] == found["linear_accuracy_pixels"]["value"] == 100
+    assert "192 features" in found["linear_accuracy_untrained"]["protocol"]
     assert found["linear_accuracy_discriminator"]["step"] == 0
     for words in ("192 features", "90 training pictures", "own.npz", "test split, 30 pictures"):
         assert words in found["linear_accuracy_discriminator"]["protocol"]
     assert "784 pixels" in found["linear_accuracy_pixels"]["protocol"]
+
+
+def test_a_discriminator_that_became_blind_stands_beside_the_one_it_was(run, tmp_path):
+    workdir, _, state = run
+    blind = shutil.copytree(workdir, tmp_path / "blind")
+    with Checkpoints(blind / "checkpoints", None) as checkpoints:
+        checkpoints.save(1, jax.tree.map(jnp.zeros_like, state), {"phase": "adversarial"})
+    np.savez(tmp_path / "own.npz", **pictures({"train": 90, "test": 30}))
+    options = (f"--output={tmp_path / 'features.npz'}", f"--path={tmp_path / 'own.npz'}")
+    done = programs.call("features", f"--workdir={blind}", *options)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((blind / "scores.json").read_text())
+    assert found["linear_accuracy_discriminator"]["value"] < 40
+    assert found["linear_accuracy_untrained"]["value"] == 100
 
 
 def test_volumes_are_read_by_a_support_vector_machine(tmp_path):
@@ -75,7 +94,7 @@ def test_volumes_are_read_by_a_support_vector_machine(tmp_path):
     done = programs.call("features", f"--workdir={tmp_path / 'run'}", *options)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "run" / "scores.json").read_text())
-    assert found.keys() == {"linear_accuracy_discriminator", "linear_accuracy_voxels"}
+    assert found.keys() == {f"linear_accuracy_{name}" for name in ("discriminator", "untrained", "voxels")}
     assert found["linear_accuracy_voxels"]["value"] == 100
     assert "512 voxels; linear SVM" in found["linear_accuracy_voxels"]["protocol"]
     assert "60 training volumes" in found["linear_accuracy_discriminator"]["protocol"]
