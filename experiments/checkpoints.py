@@ -17,6 +17,11 @@ import orbax.checkpoint as ocp
 
 SEAL = "checksums.sha256"
 REMOVED = "removed"  # Orbax moves old steps here at once, where a kill in the middle of deleting does no harm.
+_ROOM = 1_000_000  # bytes that a checkpoint takes beside its arrays
+
+
+class Unsaved(Exception):
+    """A checkpoint could not be written."""
 
 
 def file_digest(path: Path) -> str:
@@ -125,23 +130,43 @@ class Checkpoints:
         self._empty_removed()
 
     def save(self, step: int, state: Any, meta: dict) -> None:
-        """Starts to write a step; returns once the arrays are copied. Raises what went wrong with the one before."""
+        """Starts to write a step; returns once the arrays are copied.
+
+        Raises:
+          Unsaved: if the one before it could not be written, or the disk has no room for this one.
+        """
         self.wait()
         self._empty_removed()
+        # Before Orbax starts, since its threads each print their own traceback when a disk is full.
+        needed, free = sum(leaf.nbytes for leaf in jax.tree.leaves(state)), shutil.disk_usage(self.folder).free
+        if free < needed + _ROOM:
+            raise Unsaved(
+                f"Checkpoint {self.folder / str(step)} was not written: it takes {needed / 1e6:,.1f} MB, and its disk "
+                f"has {free / 1e6:,.1f} MB left."
+            )
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
         if not self._manager.save(step, args=arguments):
             raise RuntimeError(f"Orbax did not save step {step} in {self.folder}.")
         self._sealed = self._sealer.submit(self._seal, step)
 
     def wait(self) -> None:
-        """Returns when the last save is on disk and sealed."""
+        """Returns when the last save is on disk and sealed.
+
+        Raises:
+          Unsaved: if it could not be written.
+        """
         if self._sealed is not None:
             sealed, self._sealed = self._sealed, None
-            sealed.result()
+            if trouble := sealed.result():
+                raise Unsaved(trouble)
 
     def _seal(self, step):
-        self._manager.wait_until_finished()
-        seal(self.folder / str(step))
+        """What went wrong, or None."""
+        try:
+            self._manager.wait_until_finished()
+            seal(self.folder / str(step))
+        except (OSError, ValueError) as error:
+            return f"Checkpoint {self.folder / str(step)} was not written: {str(error).strip().splitlines()[0]}."
 
     def _set_aside(self, step):
         damaged = self.folder / "damaged"

@@ -1,6 +1,7 @@
 """What the commands share: flags that are read strictly, and mistakes told in one message with exit status 2."""
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -84,6 +85,10 @@ def start(main: Callable[[], int | None]) -> None:
             sys.exit(main())
         except (UsageError, DataError) as error:
             fail(error)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            fail(f"{error.strerror}: {error.filename or 'the disk of what is written is full'}.", status=1)
 
     app.run(guarded, flags_parser=_parse)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import logs, train
+from experiments import checkpoints, logs, train
 from experiments.commands import default_workdir, define_config, fail, start
 from experiments.sentinel import Collapsed
 
@@ -27,6 +27,8 @@ def main() -> int:
         print(train.train(CONFIG.value, workdir, INIT_FROM.value and Path(INIT_FROM.value)))
     except (logs.Diverged, Collapsed) as error:
         fail(f"{error} The last good checkpoint is kept in {workdir / 'checkpoints'}.", status=1)
+    except checkpoints.Unsaved as error:
+        fail(f"{error} Those before it are whole; when that is mended, the same command goes on from them.", status=1)
     except train.Interrupted as interrupted:
         print(f"{interrupted}; the same command goes on from here.", file=sys.stderr)
         return interrupted.status

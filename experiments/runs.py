@@ -1,11 +1,13 @@
 """A run: its config, its workdir, and the way from a finished workdir back to networks."""
 
+import contextlib
+import fcntl
 import importlib
 import importlib.util
 import inspect
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +128,8 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
     """Makes sure, before any work is done, that the folder is this run's own or can become it; writes nothing.
 
     Raises:
-      UsageError: if the folder cannot be written, holds something else, or belongs to a run with another config.
+      UsageError: if the folder cannot be written, holds something else, belongs to a run with another config, or if
+        another process trains in it.
     """
     if (workdir / "config.json").exists():
         old, _ = read_workdir(workdir)
@@ -136,6 +139,8 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
                 f"{workdir} belongs to a run with another config; choose another --workdir, or start from that run's "
                 "networks with --init_from. Differences (there -> here):\n" + "\n".join(changed)
             )
+        with alone_in(workdir):  # here already, not after the data were read and a judge was trained
+            pass
     elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise UsageError(f"{workdir} exists and is no run's workdir; choose a new or an empty folder.")
     existing = next(folder for folder in (workdir, *workdir.absolute().parents) if folder.exists())
@@ -154,6 +159,27 @@ def record_run(workdir: Path, config: ConfigDict, frozen: Mapping[str, Mapping[s
         write_json(workdir / "config.json", {"config": config.to_dict(), "frozen": frozen})
         return
     check_frozen(workdir, frozen)
+
+
+@contextlib.contextmanager
+def alone_in(workdir: Path) -> Iterator[None]:
+    """Keeps other runs out of a workdir; a process that dies lets it go.
+
+    Raises:
+      UsageError: if another run is in it.
+    """
+    folder = os.open(workdir, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # of a file system that has no locks
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"Another run is training in {workdir}; wait for its end, or choose another --workdir."
+                ) from error
+        yield
+    finally:
+        os.close(folder)
 
 
 def check_frozen(workdir: Path, frozen: Mapping[str, Mapping[str, str]]) -> None:

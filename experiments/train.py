@@ -72,7 +72,13 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
     splits = data.read(config)
     frozen, record = scoring.frozen_networks(config, splits["train"])
     runs.record_run(workdir, config, record)
+    with runs.alone_in(workdir):
+        state = _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from)
+    return scoring.report(workdir, config, gan, state, record, splits["test"])
 
+
+def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
+    """The state at the end of the last phase, from wherever the workdir's newest checkpoint stands."""
     # Find where to go on.
     found = runs.restore(workdir, config, gan)
     if found is None:
@@ -112,7 +118,7 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
                 state = loop.run(state, batches, step, end)
                 step = end
             start = end
-    return scoring.report(workdir, config, gan, state, record, splits["test"])
+    return state
 
 
 def check(config: ConfigDict) -> None:

@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -108,3 +109,27 @@ def test_a_step_is_never_written_over(folder):
     with pytest.raises(Exception, match="30"), Checkpoints(folder, 30) as saved:
         saved.save(30, state(31), {"phase": "adversarial"})
     assert_is(restore(folder)[0], 30)
+
+
+def test_a_disk_without_room_is_said_before_anything_is_written(folder, monkeypatch):
+    usage = shutil.disk_usage(folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_004_000))
+    with (
+        Checkpoints(folder, 30) as saved,
+        pytest.raises(checkpoints.Unsaved, match=r"0\.0 MB.* has 1\.0 MB left"),
+    ):
+        saved.save(40, state(40), {"phase": "adversarial"})
+    assert checkpoints.steps(folder) == [30, 20, 10]
+    assert_is(restore(folder)[0], 30)
+
+
+def test_what_goes_wrong_in_the_background_is_said_at_the_next_chance(folder, monkeypatch):
+    def fail(step_folder):
+        raise OSError(5, "Input/output error", str(step_folder))
+
+    monkeypatch.setattr(checkpoints, "seal", fail)
+    with Checkpoints(folder, 30) as saved:
+        saved.save(40, state(40), {"phase": "adversarial"})
+        with pytest.raises(checkpoints.Unsaved, match="40 was not written: .*Input/output error"):
+            saved.save(50, state(50), {"phase": "adversarial"})
+    assert restore(folder)[0][0] == 30

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments import runs
 from tests.experiments import programs
 
 TINY = f"--config={programs.CONFIG}:tiny"
@@ -81,6 +82,11 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_a_workdir_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     assert_refused(programs.call("run", TINY, f"--workdir={tmp_path / 'file' / 'run'}"), "cannot be written")
+
+
+def test_two_runs_in_one_workdir(workdir):
+    with runs.alone_in(workdir):
+        assert_refused(programs.call("run", TINY, f"--workdir={workdir}"), "Another run", str(workdir))
 
 
 @pytest.mark.parametrize("name", ["sample", "evaluate"])
