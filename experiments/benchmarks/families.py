@@ -17,8 +17,7 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from experiments import configs, data, figures, runs, scoring
-from experiments.benchmarks import processes, table
+from experiments import configs, data, figures, processes, runs, scoring, table
 from experiments.commands import UsageError, start
 from experiments.configs import dcgan
 from experiments.train import Interrupted

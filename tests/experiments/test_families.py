@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import figures, runs
-from experiments.benchmarks import families, processes, table
+from experiments import figures, processes, runs, table
+from experiments.benchmarks import families
 from experiments.commands import UsageError
 from tests.experiments import programs
 from tests.experiments.test_commands import assert_refused

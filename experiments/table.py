@@ -1,7 +1,7 @@
-"""What became of a benchmark's runs: a table of their scores over the seeds, and a picture of their samples."""
+"""What became of several runs: a table of their scores over the seeds, and a picture of their samples."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,13 +65,22 @@ def read(output: Path, rows: Iterable[str], steps: int, collapse: ConfigDict, ev
     for row in rows:
         folders = [path for path in output.glob(f"{row}-*") if path.is_dir() and path.name[len(row) + 1 :].isdigit()]
         seeds = {int(path.name[len(row) + 1 :]): path for path in folders}
-        found += [_result(row, seed, seeds[seed], steps, Sentinel(collapse, every)) for seed in sorted(seeds)]
+        found += [result(row, seed, seeds[seed], steps, Sentinel(collapse, every)) for seed in sorted(seeds)]
     return found
 
 
-def _result(row, seed, workdir, steps, sentinel):
+def result(row: str, seed: int, workdir: Path, steps: int, sentinel: Sentinel | None) -> Result:
+    """What became of one run.
+
+    Args:
+      row, seed: what the table calls it.
+      workdir: its folder.
+      steps: of a whole run; scores of another step are not its end.
+      sentinel: reads its metrics once more, so that a resumed run counts whole; None where a family has none.
+    """
     records = logs.read_metrics(workdir)
-    sentences = tuple(filter(None, (sentinel.look(record["step"], record) for record in records)))
+    looks = (sentinel.look(record["step"], record) for record in records) if sentinel else ()
+    sentences = tuple(filter(None, looks))
     scores = runs.read_json(workdir / "scores.json") if (workdir / "scores.json").is_file() else {}
     if not scores or any(entry["step"] != steps for entry in scores.values()):
         return Result(row, seed, workdir, {}, _divergence(workdir), sentences)
@@ -93,10 +102,16 @@ def _minutes(records):
     return sum(ends) / 60
 
 
-def markdown(results: Sequence[Result], title: str) -> str:
-    """The table: a line for each row, mean and sample deviation over its seeds, and a note for each faulty run."""
+def markdown(results: Sequence[Result], title: str, columns: Mapping[str, str] = COLUMNS) -> str:
+    """The table: a line for each row, mean and sample deviation over its seeds, and a note for each faulty run.
+
+    Args:
+      results: of all runs.
+      title: the line above the table.
+      columns: {what the name of a score begins with: how its numbers are written}; other scores are left out.
+    """
     names = {name for result in results for name in result.scores}
-    columns = {name: form for start, form in COLUMNS.items() for name in sorted(names) if name.startswith(start)}
+    columns = {name: form for start, form in columns.items() for name in sorted(names) if name.startswith(start)}
     lines = [title, "", "| " + " | ".join(["row", "runs", "diverged", "collapsed", *columns]) + " |"]
     lines.append("|" + " --- |" * (4 + len(columns)))
     for row in dict.fromkeys(result.row for result in results):
