@@ -100,20 +100,24 @@ def _on_first_device(abstract):
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), abstract)
 
 
+def set_aside(folder: Path, last: int | None) -> None:
+    """Moves the steps after `last` (None: all), and damaged ones, to `damaged/`, for they will be written again."""
+    for step in steps(folder):
+        if last is None or step > last or problem(folder / str(step)):
+            damaged = folder / "damaged"
+            damaged.mkdir(exist_ok=True)
+            number = sum(1 for path in damaged.glob(f"{step}-*"))
+            os.replace(folder / str(step), damaged / f"{step}-{number}")
+
+
 class Checkpoints:
     """Writes a run's checkpoints in the background, keeping the newest `keep`; a context manager."""
 
     def __init__(self, folder: Path, resumed_at: int | None, keep: int = 3):
-        """Opens the folder for a run that goes on at `resumed_at` (None: from the start).
-
-        Steps that are newer than that were passed over as damaged; they are moved to `damaged/`, since the run will
-        write these steps again.
-        """
+        """Opens the folder for a run that goes on at `resumed_at` (None: from the start); newer steps are set aside."""
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
-        for step in steps(self.folder):
-            if resumed_at is None or step > resumed_at or problem(self.folder / str(step)):
-                self._set_aside(step)
+        set_aside(self.folder, resumed_at)
         self._empty_removed()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, todelete_subdir=REMOVED)
         self._manager = ocp.CheckpointManager(self.folder, options=options)
@@ -167,12 +171,6 @@ class Checkpoints:
             seal(self.folder / str(step))
         except (OSError, ValueError) as error:
             return f"Checkpoint {self.folder / str(step)} was not written: {str(error).strip().splitlines()[0]}."
-
-    def _set_aside(self, step):
-        damaged = self.folder / "damaged"
-        damaged.mkdir(exist_ok=True)
-        number = sum(1 for path in damaged.glob(f"{step}-*"))
-        os.replace(self.folder / str(step), damaged / f"{step}-{number}")
 
     def _empty_removed(self):
         shutil.rmtree(self.folder / REMOVED, ignore_errors=True)

@@ -51,14 +51,19 @@ def example_batch(config: ConfigDict, count: int) -> Arrays:
     return {name: leaf[0] for name, leaf in batch.items()}
 
 
-def train_batches(config: ConfigDict, arrays: Arrays, *, phase: int, start: int, slices: int) -> Iterator[Arrays]:
-    """Endless training batches, [devices, steps, ...] as `data_parallel` wants them, from a phase's step `start` on."""
+def train_batches(
+    config: ConfigDict, arrays: Arrays, *, phase: int, start: int, slices: int, order: int = 0
+) -> Iterator[Arrays]:
+    """Endless training batches, [devices, steps, ...] as `data_parallel` wants them, from a phase's step `start` on.
+
+    Each `order` has the examples in another one.
+    """
     steps = config.steps_per_dispatch
     return batching.train_batches(
         arrays,
         maps(config, config.data.maps),
         config.batch_size,
-        seed=config.seed * 1000 + phase,
+        seed=config.seed * 1000 + phase + (order << 40),
         start=start,
         slices=slices,
         steps=None if steps == 1 else steps,

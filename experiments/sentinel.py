@@ -6,7 +6,11 @@ from ml_collections import ConfigDict
 
 
 class Collapsed(Exception):
-    """The players are out of balance, and the config asks to stop then."""
+    """The players have been out of balance since the step `began`, and the config asks to stop then."""
+
+    def __init__(self, sentence: str, began: int):
+        super().__init__(sentence)
+        self.began = began
 
 
 class Sentinel:
@@ -47,6 +51,6 @@ class Sentinel:
             if before < self._settings.patience <= self._lasting[name]:
                 sentence = f"Step {step}: {sentence}, for {self._lasting[name]} steps."
                 if self._settings.stop:
-                    raise Collapsed(sentence)
+                    raise Collapsed(sentence, step - self._lasting[name])
                 return sentence
         return None

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiments import data, figures, graph, logs, runs, scoring
-from experiments.checkpoints import Checkpoints
+from experiments.checkpoints import Checkpoints, set_aside
 from experiments.commands import UsageError
-from experiments.sentinel import Sentinel
+from experiments.sentinel import Collapsed, Sentinel
 from gans import parallel
 from gans.core import State
+
+ROLLBACKS = "rollbacks.json"
 
 
 class Interrupted(Exception):
@@ -59,8 +61,8 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
 
     Raises:
       UsageError: before any work, for a config or workdir that cannot be right.
-      logs.Diverged: if a metric or a parameter is not finite any more.
-      sentinel.Collapsed: if the players are out of balance and the config asks to stop then.
+      logs.Diverged: if a metric or a parameter is not finite any more, more often than the config's rollbacks.
+      sentinel.Collapsed: likewise, if the players are out of balance and the config asks to stop then.
       Interrupted: after SIGTERM or SIGINT, when a checkpoint is written.
     """
     check(config)
@@ -73,8 +75,33 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
     frozen, record = scoring.frozen_networks(config, splits["train"])
     runs.record_run(workdir, config, record)
     with runs.alone_in(workdir):
-        state = _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from)
+        state = None
+        while state is None:
+            try:
+                state = _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from)
+            except (logs.Diverged, Collapsed) as error:
+                roll_back(config, workdir, error)
     return scoring.report(workdir, config, gan, state, record, splits["test"])
+
+
+def roll_back(config: ConfigDict, workdir: Path, error: logs.Diverged | Collapsed) -> None:
+    """Notes that the run goes on from the newest checkpoint before the fault, with another order of its examples.
+
+    Raises:
+      Diverged, Collapsed: the error itself, if the config's rollbacks are used up.
+    """
+    done = rollbacks(workdir)
+    if len(done) >= config.rollbacks:
+        raise error
+    if isinstance(error, Collapsed):
+        set_aside(workdir / "checkpoints", error.began)
+    runs.write_json(workdir / ROLLBACKS, [*done, str(error)])
+    print(f"{error} The run goes back and on with another order of examples ({len(done) + 1} of {config.rollbacks}).")
+
+
+def rollbacks(workdir: Path) -> list[str]:
+    """Why the run went back, each time that it did."""
+    return runs.read_json(workdir / ROLLBACKS) if (workdir / ROLLBACKS).is_file() else []
 
 
 def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
@@ -113,7 +140,12 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
                     state = enter(gan, phase, state)
                 loop = Loop(config, workdir, gan, phase, log, checkpoints, interrupts, examples, score)
                 batches = data.train_batches(
-                    config, splits["train"], phase=index, start=step - start, slices=gan.phases[phase].slices
+                    config,
+                    splits["train"],
+                    phase=index,
+                    start=step - start,
+                    slices=gan.phases[phase].slices,
+                    order=len(rollbacks(workdir)),
                 )
                 state = loop.run(state, batches, step, end)
                 step = end

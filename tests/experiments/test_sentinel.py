@@ -39,5 +39,6 @@ def test_the_discriminators_victory_needs_both_sides():
 
 
 def test_stopping_is_the_configs_choice():
-    with pytest.raises(Collapsed, match="collapsed"):
-        look(Sentinel(settings(stop=True), 10), *[metrics(0.0)] * 3)
+    with pytest.raises(Collapsed, match="collapsed") as stopped:
+        look(Sentinel(settings(stop=True), 10), metrics(), *[metrics(0.0)] * 3)
+    assert stopped.value.began == 10
