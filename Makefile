@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 RUN ?= runs/digits
 
-.PHONY: install run test lint clean
+.PHONY: install run test test-faults lint clean
 
 install: $(VENV)/installed
 
@@ -11,7 +11,11 @@ run: install
 	$(VENV)/bin/python -m experiments.run --config=experiments/configs/inpainting.py --workdir=$(RUN)
 
 test: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --ignore=tests/faults
+
+# What takes minutes: faults, again and again.
+test-faults: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest -s tests/faults
 
 lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .

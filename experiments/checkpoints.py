@@ -111,15 +111,20 @@ def set_aside(folder: Path, last: int | None) -> None:
 
 
 class Checkpoints:
-    """Writes a run's checkpoints in the background, keeping the newest `keep`; a context manager."""
+    """Writes a run's checkpoints in the background; a context manager.
 
-    def __init__(self, folder: Path, resumed_at: int | None, keep: int = 3):
+    It keeps the newest `keep`, and for good those of steps that are multiples of `keep_every`, unless that is 0.
+    """
+
+    def __init__(self, folder: Path, resumed_at: int | None, keep: int = 3, keep_every: int = 0):
         """Opens the folder for a run that goes on at `resumed_at` (None: from the start); newer steps are set aside."""
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         set_aside(self.folder, resumed_at)
         self._empty_removed()
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, todelete_subdir=REMOVED)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, keep_period=keep_every or None, todelete_subdir=REMOVED
+        )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
         self._sealer = concurrent.futures.ThreadPoolExecutor(1)
         self._sealed = None

@@ -18,6 +18,10 @@ from data_pipelines import DataError
 COMPILATION_CACHE = flags.DEFINE_bool("compilation_cache", True, "Keep compiled programs in the user's cache folder.")
 
 
+# What the system refuses and a person can mend, with the exit status.
+_OUTSIDE = {errno.EACCES: 2, errno.EPERM: 2, errno.EROFS: 2, errno.ENOSPC: 1, errno.EDQUOT: 1}
+
+
 class UsageError(Exception):
     """A mistake of the user: the message says what is wrong, where, and what to do."""
 
@@ -86,9 +90,9 @@ def start(main: Callable[[], int | None]) -> None:
         except (UsageError, DataError) as error:
             fail(error)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in _OUTSIDE:
                 raise
-            fail(f"{error.strerror}: {error.filename or 'the disk of what is written is full'}.", status=1)
+            fail(f"{error.strerror}: {error.filename or 'what is written'}.", status=_OUTSIDE[error.errno])
 
     app.run(guarded, flags_parser=_parse)
 

@@ -122,7 +122,7 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
     with (
         Interrupts() as interrupts,
         logs.Logs(workdir, step, total, config.log_every, watching(config)) as log,
-        Checkpoints(workdir / "checkpoints", found and step, config.keep_checkpoints) as checkpoints,
+        Checkpoints(workdir / "checkpoints", found and step, config.keep_checkpoints, config.keep_every) as checkpoints,
     ):
         if found is None:
             log.text("config", json.dumps(config.to_dict(), indent=2))
@@ -172,6 +172,8 @@ def check(config: ConfigDict) -> None:
     for name, value in cadences.items():
         if value < 1 or value % config.steps_per_dispatch:
             raise UsageError(f"{name}={value} must be a positive multiple of {config.steps_per_dispatch=}.")
+    if config.keep_every < 0 or config.keep_every % config.checkpoint_every:
+        raise UsageError(f"keep_every={config.keep_every} must be 0 or a multiple of {config.checkpoint_every=}.")
 
 
 def watching(config: ConfigDict) -> Sentinel | None:

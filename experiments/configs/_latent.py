@@ -28,6 +28,7 @@ def base(family: str) -> ConfigDict:
     config.checkpoint_every = 500
     config.score_every = 0  # 0: at the end only
     config.keep_checkpoints = 3  # the newest ones
+    config.keep_every = 0  # steps; checkpoints of its multiples stay for good
     config.rollbacks = 0  # times that a run goes back to a good checkpoint where it diverges, or stops for a collapse
     config.pictures = 100  # in each figure
     config.collapse = ConfigDict(

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 CONFIG = "experiments/configs/inpainting.py"
 
 # Commands start from a process that has done their imports, which take seconds.
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["experiments.train", "tensorflow"])
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["experiments.train", "tensorflow"])
 
 
 def command(name, *arguments):
@@ -28,7 +28,7 @@ def environment():
 def start(folder, name, *arguments):
     """A running process, whose output goes into the files `output` and `errors` of a folder."""
     paths = [os.path.join(folder, stream) for stream in ("output", "errors")]
-    process = _SERVER.Process(target=_run, args=(command(name, *arguments), environment(), paths))
+    process = SERVER.Process(target=_run, args=(command(name, *arguments), environment(), paths))
     process.start()
     return process
 

@@ -105,6 +105,13 @@ def test_old_checkpoints_are_removed(folder):
     assert not (folder / checkpoints.REMOVED).exists()
 
 
+def test_some_are_kept_for_good(tmp_path):
+    with Checkpoints(tmp_path, None, keep=1, keep_every=20) as saved:
+        for step in range(10, 60, 10):
+            saved.save(step, state(step), {"phase": "adversarial"})
+    assert checkpoints.steps(tmp_path) == [50, 40, 20]
+
+
 def test_a_step_is_never_written_over(folder):
     with pytest.raises(Exception, match="30"), Checkpoints(folder, 30) as saved:
         saved.save(30, state(31), {"phase": "adversarial"})

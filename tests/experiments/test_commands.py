@@ -1,13 +1,16 @@
 """Mistakes of a user: one clear message, exit status 2, nothing written."""
 
+import errno
 import json
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import runs
+from experiments import commands, runs
 from tests.experiments import programs
 
 TINY = f"--config={programs.CONFIG}:tiny"
@@ -40,6 +43,7 @@ def assert_refused(finished, *words):
         ([TINY, "--config.batch_size=many"], ["batch_size", "many"]),
         ([TINY, "--config.model.generator=None1"], ["no network 'None1'"]),
         ([TINY, "--config.log_every=0"], ["log_every=0"]),
+        ([TINY, "--config.keep_every=4"], ["keep_every=4", "multiple of config.checkpoint_every=3"]),
         (
             [TINY, "--config.coefficients.adversarial=None", "--config.coefficients.reconstruction=None"],
             ["adversarial", "reconstruction", "weight"],
@@ -201,3 +205,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     assert "Step" in message
     assert "generator" in message
     assert "last good checkpoint" in message
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 1), (errno.EACCES, 2), (errno.EIO, None)])
+def test_what_the_system_refuses_is_one_message(number, status, monkeypatch, capsys):
+    def main():
+        raise OSError(number, os.strerror(number), "/there/file")
+
+    monkeypatch.setattr(sys, "argv", ["command", "--nocompilation_cache"])
+    with pytest.raises(SystemExit if status else OSError) as stopped:
+        commands.start(main)
+    if status:
+        assert stopped.value.code == status
+        assert capsys.readouterr().err.strip() == f"error: {os.strerror(number)}: /there/file."

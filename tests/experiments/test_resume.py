@@ -30,10 +30,10 @@ def metrics(workdir):
     return [{name: value for name, value in json.loads(line).items() if name not in CLOCKS} for line in lines]
 
 
-def final_state(workdir):
+def final_state(workdir, steps):
     config, _ = runs.read_workdir(workdir)
     step, state = runs.restore(workdir, config, runs.build(config))
-    assert step == 30
+    assert step == steps
     return state
 
 
@@ -46,9 +46,9 @@ def uninterrupted(tmp_path_factory):
     return workdir
 
 
-def assert_same_run(workdir, uninterrupted):
+def assert_same_run(workdir, uninterrupted, steps=30):
     assert metrics(workdir) == metrics(uninterrupted)
-    jax.tree.map(np.testing.assert_array_equal, final_state(workdir), final_state(uninterrupted))
+    jax.tree.map(np.testing.assert_array_equal, final_state(workdir, steps), final_state(uninterrupted, steps))
     assert (workdir / "scores.json").read_text() == (uninterrupted / "scores.json").read_text()
 
 
