@@ -23,6 +23,7 @@ def test_every_command_and_file_in_the_readme_exists():
     modules = re.findall(r"python -m ([\w.]+)", README)
     assert {"experiments.run", "experiments.apply", "data_pipelines.prepare"} <= set(modules)
     for module in modules:
-        assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
     for path in re.findall(r"\]\(([\w/.]+)\)", README):
         assert (ROOT / path).is_file(), path
