@@ -107,7 +107,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
         if "config" in flags.FLAGS and flags.FLAGS.config is not None:
             fields_of(flags.FLAGS.config)  # a file that could not be read shows itself at the first look
         for argument in emptied:
-            _empty(flags.FLAGS.config, argument.removeprefix("--config.").removesuffix("=None"))
+            set_field(flags.FLAGS.config, argument.removeprefix("--config.").removesuffix("=None"), None)
     except AttributeError as error:
         fail(_unknown_field(error))
     except (flags.Error, UsageError, ValueError, TypeError, KeyError, OSError) as error:
@@ -117,13 +117,19 @@ def _parse(argv: Sequence[str]) -> list[str]:
     return rest
 
 
-def _empty(config: ConfigDict, path: str) -> None:
+def set_field(config: ConfigDict, path: str, value: object) -> None:
+    """Sets a field by its dotted path.
+
+    Raises:
+      AttributeError: if the config has no such field.
+      TypeError: if the value is of another type than the field.
+    """
     *folders, name = path.split(".")
     for folder in folders:
         config = getattr(config, folder)
-    if name not in config:
+    if not isinstance(config, ConfigDict) or name not in config:
         raise AttributeError(name)
-    config[name] = None
+    config[name] = value
 
 
 def _unknown_field(error: AttributeError) -> str:

@@ -122,14 +122,15 @@ def main() -> None:
         config.data.path = PATH.value
     splits = read(config)
     labels = {split: arrays["label"] for split, arrays in splits.items() if "label" in arrays}
-    states = state, runs.initial(config, gan, state.frozen)
+    reason = why_no_score(labels)
+    states = [state] if reason else [state, runs.initial(config, gan, state.frozen)]
     found = {split: extract(config, gan, states, arrays) for split, arrays in splits.items()}
     with whole_file(output) as file:
         written = {f"{split}_features": columns[0] for split, columns in found.items()}
         np.savez(file, **written, **{f"{split}_label": column for split, column in labels.items()})
     for name, features in written.items():
         print(f"{name}: {len(features):,} x {features.shape[1]:,} in {output}")
-    if reason := why_no_score(labels):
+    if reason:
         print(f"No accuracy of a linear classifier: {reason}.")
         return
     new = scores(config, int(state.step), labels, found)

@@ -17,7 +17,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiments.commands import UsageError, fields_of
+from experiments.commands import UsageError, fields_of, set_field
 
 Overrides = Mapping[str, Any]  # {dotted path of a field: value}
 
@@ -41,13 +41,10 @@ def expand(config: ConfigDict, overrides: Iterable[Overrides]) -> Iterator[Confi
 
 
 def _set(config, path, value):
-    *folders, name = path.split(".")
-    for folder in folders:
-        config = config.get(folder) if isinstance(config, ConfigDict) else None
-    if not isinstance(config, ConfigDict) or name not in config:
-        raise UsageError(f"The sweep changes {path!r}, but the config has no such field.")
     try:
-        config[name] = value
+        set_field(config, path, value)
+    except AttributeError as error:
+        raise UsageError(f"The sweep changes {path!r}, but the config has no such field.") from error
     except TypeError as error:
         raise UsageError(f"The sweep sets {path} to {value!r}: {error}") from error
 
