@@ -49,7 +49,14 @@ class Tally(NamedTuple):
 
 
 def load(
-    name: str, path: str = "", *, cell: int = 256, test: float = 0.1, held_out: Sequence[str] = (), budget: int = BUDGET
+    name: str,
+    path: str = "",
+    *,
+    cell: int = 256,
+    test: float = 0.1,
+    held_out: Sequence[str] = (),
+    validation: float = 0.0,
+    budget: int = BUDGET,
 ) -> tuple[dict[str, dict[str, Cells]], Tally]:
     """Photographs as square cells; only the heads of their files are read at first.
 
@@ -57,7 +64,7 @@ def load(
     place; those of the other splits do not overlap.
 
     Args:
-      name, path, test, held_out: as of `scenes`.
+      name, path, test, held_out, validation: as of `scenes`.
       cell: side of the cells, pixels, at least 2; smaller photographs are left out.
       budget: bytes of decoded photographs to keep in memory.
 
@@ -69,7 +76,7 @@ def load(
     """
     if cell < 2:
         raise DataError(f"{name}: {cell=} must be at least 2")
-    found, tally = scenes(name, path, smallest=cell, test=test, held_out=held_out)
+    found, tally = scenes(name, path, smallest=cell, test=test, held_out=held_out, validation=validation)
     library, keys = Library(budget), ("image", "source") if name == "blur_pairs" else ("image",)
     data = {}
     for split in tally.splits:
@@ -79,7 +86,13 @@ def load(
 
 
 def scenes(
-    name: str, path: str = "", *, smallest: int = 1, test: float = 0.1, held_out: Sequence[str] = ()
+    name: str,
+    path: str = "",
+    *,
+    smallest: int = 1,
+    test: float = 0.1,
+    held_out: Sequence[str] = (),
+    validation: float = 0.0,
 ) -> tuple[list[Scene], Tally]:
     """The photographs of a set, each in one split; no group of photographs of one scene is in two.
 
@@ -96,6 +109,7 @@ def scenes(
       test: share of the test split, in (0, 1); each split has at least one group.
       held_out: names of the test split's photographs or groups instead, with or without their ending; * and ? stand
         for any letters. The training split may then be empty.
+      validation: share of the training split's groups that become a split of that name, in [0, 1).
 
     Returns: the scenes, sorted, with sizes and splits, and the tally.
 
@@ -103,8 +117,8 @@ def scenes(
       DataError: an unknown name, values out of range, a folder or a package that is not there or has other contents,
         a name held out that no photograph has, a split without a photograph.
     """
-    if not 0 < test < 1:
-        raise DataError(f"{name}: {test=} must be in (0, 1)")
+    if not (0 < test < 1 and 0 <= validation < 1):
+        raise DataError(f"{name}: {test=} must be in (0, 1), {validation=} in [0, 1)")
     found, unmatched = _find(name, path)
     measured, unreadable, unequal = measure(found)
     usable = [scene for scene in measured if min(scene.height, scene.width) >= smallest]
@@ -115,8 +129,11 @@ def scenes(
         usable = _split(found, usable, test, held_out, where)
     elif held_out:
         raise DataError(f"{where}: has a test split of its own; leave config.data.held_out empty")
+    if validation:
+        usable = _without(usable, validation)
     names = [scene.split for scene in usable]
-    for split in ("train", "test", *sorted(set(names) - {"train", "test"})):
+    asked = {"validation"} if validation else set()
+    for split in ("train", "test", *sorted((set(names) | asked) - {"train", "test"})):
         tally.splits[split] = names.count(split)
         if not tally.splits[split] and not (held_out and split == "train"):
             *left_out, counts = tally.lines()
@@ -183,17 +200,29 @@ def measure(found: Sequence[Scene]) -> tuple[list[Scene], dict[str, str], dict[s
 def _split(found, usable, test, held_out, where) -> list[Scene]:
     """The usable scenes, with 'train' and 'test' chosen here; `found` are all, whose names alone order the groups."""
     free = [scene for scene in found if scene.split in ("", "train", "test")]
-    if held_out:
-        tested = _held_out(free, held_out, where)
-    else:
-        left = {scene.group for scene in usable}
-        groups = sorted({scene.group for scene in free})
-        # Sorted raw words stay the same in every numpy.
-        order = np.argsort(np.random.Philox(key=_KEY).random_raw(len(groups)), kind="stable")
-        ordered = [groups[i] for i in order if groups[i] in left]
-        tested = set(ordered[: min(max(1, round(test * len(ordered))), len(ordered) - 1)])
+    tested = _held_out(free, held_out, where) if held_out else _share(free, usable, test)
     chosen = {scene.group: "test" if scene.group in tested else "train" for scene in free}
     return [scene._replace(split=chosen.get(scene.group, scene.split)) for scene in usable]
+
+
+def _share(scenes, usable, share) -> set[str]:
+    """The groups that are a share of those that can be used, at least one of them, and not all."""
+    left = {scene.group for scene in usable}
+    groups = sorted({scene.group for scene in scenes})
+    # Sorted raw words stay the same in every numpy.
+    order = np.argsort(np.random.Philox(key=_KEY).random_raw(len(groups)), kind="stable")
+    ordered = [groups[i] for i in order if groups[i] in left]
+    return set(ordered[: min(max(1, round(share * len(ordered))), len(ordered) - 1)])
+
+
+def _without(usable, share) -> list[Scene]:
+    """The scenes, with a share of the training split's groups as the split 'validation'."""
+    train = [scene for scene in usable if scene.split == "train"]
+    chosen = _share(train, train, share)
+    return [
+        scene._replace(split="validation") if scene.split == "train" and scene.group in chosen else scene
+        for scene in usable
+    ]
 
 
 def _held_out(scenes, patterns, where) -> set[str]:

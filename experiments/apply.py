@@ -30,9 +30,10 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from experiments import apply_faces, apply_photos, figures, photo_files, runs
-from experiments.commands import UsageError, start
+from experiments.commands import UsageError, define_best, start
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
+BEST = define_best()
 INPUT = flags.DEFINE_string("input", None, "A picture, or a folder of pictures.", required=True)
 OUTPUT = flags.DEFINE_string("output", None, "A file for a picture, a folder for a folder.", required=True)
 MASK = flags.DEFINE_string("mask", None, "A picture that is white where to restore, for all of the masked input.")
@@ -82,7 +83,7 @@ def restore_photos(config, workdir: Path, pairs: dict[Path, Path]) -> dict[Path,
         photo_files.check_transparency(target, photo_files.read(source))
     if not pixels:
         return faults
-    network = apply_photos.network(config, *runs.load(workdir), COMPARE.value)
+    network = apply_photos.network(config, *runs.load(workdir, best=BEST.value), COMPARE.value)
     return faults | apply_photos.run(pairs, pixels, network)
 
 
@@ -115,12 +116,12 @@ def main() -> int:
     groups = apply_faces.asked(AGE.value) if kind == "face" else []
     pairs = photo_files.pairs(source, target, [".png"] if kind == "masked" else photo_files.FORMATS)
     if kind == "masked":
-        restore_masked(*runs.load(workdir), pairs)
+        restore_masked(*runs.load(workdir, best=BEST.value), pairs)
         faults = {}
     elif kind == "source":
         faults = restore_photos(config, workdir, pairs)
     else:
-        faults = age_faces(config, *runs.load(workdir), pairs, groups)
+        faults = age_faces(config, *runs.load(workdir, best=BEST.value), pairs, groups)
     if len(faults) == len(pairs):
         raise UsageError("\n".join(faults.values()))
     done = "aged" if kind == "face" else "restored"

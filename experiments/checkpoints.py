@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
@@ -18,6 +18,7 @@ import orbax.checkpoint as ocp
 SEAL = "checksums.sha256"
 REMOVED = "removed"  # Orbax moves old steps here at once, where a kill in the middle of deleting does no harm.
 _ROOM = 1_000_000  # bytes that a checkpoint takes beside its arrays
+_DAMAGED = 5  # steps that are kept for whoever wants to look at them
 
 
 class Unsaved(Exception):
@@ -101,29 +102,54 @@ def _on_first_device(abstract):
 
 
 def set_aside(folder: Path, last: int | None) -> None:
-    """Moves the steps after `last` (None: all), and damaged ones, to `damaged/`, for they will be written again."""
-    for step in steps(folder):
-        if last is None or step > last or problem(folder / str(step)):
-            damaged = folder / "damaged"
-            damaged.mkdir(exist_ok=True)
-            number = sum(1 for path in damaged.glob(f"{step}-*"))
-            os.replace(folder / str(step), damaged / f"{step}-{number}")
+    """Moves the steps after `last` (None: all) to `damaged/`, for they will be written again; a few stay there."""
+    damaged = folder / "damaged"
+    numbered = {int(path.name.rpartition("-")[2]): path for path in damaged.glob("*-*")}
+    again = [step for step in steps(folder) if last is None or step > last]
+    for number, step in enumerate(again, 1 + max(numbered, default=-1)):
+        damaged.mkdir(exist_ok=True)
+        numbered[number] = damaged / f"{step}-{number}"
+        os.replace(folder / str(step), numbered[number])
+    for number in sorted(numbered)[:-_DAMAGED]:
+        shutil.rmtree(numbered[number])
+
+
+class _Best(NamedTuple):
+    """Orbax' policy that keeps the step that a function names among those that there are."""
+
+    of: Callable[[list[int]], int | None]
+
+    def should_preserve(self, checkpoints, *, context):
+        del context
+        best = self.of([checkpoint.step for checkpoint in checkpoints])
+        return [checkpoint.step == best for checkpoint in checkpoints]
 
 
 class Checkpoints:
     """Writes a run's checkpoints in the background; a context manager.
 
-    It keeps the newest `keep`, and for good those of steps that are multiples of `keep_every`, unless that is 0.
+    It keeps the newest `keep`, for good those of steps that are multiples of `keep_every`, unless that is 0, and the
+    one of its steps that `best` names, unless that is None.
     """
 
-    def __init__(self, folder: Path, resumed_at: int | None, keep: int = 3, keep_every: int = 0):
+    def __init__(
+        self,
+        folder: Path,
+        resumed_at: int | None,
+        keep: int = 3,
+        keep_every: int = 0,
+        best: Callable[[list[int]], int | None] = lambda steps: None,
+    ):
         """Opens the folder for a run that goes on at `resumed_at` (None: from the start); newer steps are set aside."""
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         set_aside(self.folder, resumed_at)
         self._empty_removed()
+        policies = [ocp.checkpoint_managers.LatestN(keep), _Best(best)]
+        if keep_every:
+            policies.append(ocp.checkpoint_managers.EveryNSteps(keep_every))
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, keep_period=keep_every or None, todelete_subdir=REMOVED
+            preservation_policy=ocp.checkpoint_managers.AnyPreservationPolicy(policies), todelete_subdir=REMOVED
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
         self._sealer = concurrent.futures.ThreadPoolExecutor(1)

@@ -70,6 +70,11 @@ def define_config() -> flags.FlagHolder:
     return config
 
 
+def define_best() -> flags.FlagHolder:
+    """Defines --best."""
+    return flags.DEFINE_bool("best", False, "Take the checkpoint with the best score by config.best, not the newest.")
+
+
 def fail(message: object, status: int = 2) -> None:
     """Prints one message and exits."""
     print(f"error: {message}", file=sys.stderr)

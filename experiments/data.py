@@ -14,16 +14,41 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def read(config: ConfigDict) -> dict[str, Arrays]:
-    """The data set: {'train': arrays, 'test': arrays}, as its files hold it; volumes as `config.data.voxels` says."""
+    """The data set: {'train': arrays, 'test': arrays}, as its files hold it; volumes as `config.data.voxels` says.
+
+    Photographs come with the split 'validation' too if `config.data.validation` asks for it, other sets see `hold_out`.
+    """
     settings = config.data
     if settings.name in photos.SETS:
-        split = {"cell": settings.cell, "test": settings.test, "held_out": settings.held_out}
+        split = {name: settings[name] for name in ("cell", "test", "held_out", "validation")}
         data, tally = photos.load(settings.name, settings.path, **split)
         print("\n".join(tally.lines()))
     else:
         options = settings.get("voxels", {})
         data = reading.load(settings.name, path=settings.path, data_dir=settings.directory, **options)
-    return {split: {name: data[split][name] for name in config.data.fields} for split in ("train", "test")}
+    splits = [split for split in ("train", "validation", "test") if split in data]
+    return {split: {name: data[split][name] for name in config.data.fields} for split in splits}
+
+
+def hold_out(config: ConfigDict, splits: Mapping[str, Arrays]) -> dict[str, Arrays]:
+    """The splits with the share `config.data.validation` of the training split as 'validation', the same in every run.
+
+    Examples that have an `identity` are held out person by person.
+    """
+    share, train = config.data.validation, splits["train"]
+    if not share or "validation" in splits:
+        return dict(splits)
+    people = np.asarray(train.get("identity", np.arange(len(train["image"]))))
+    names = np.unique(people)
+    count = round(share * len(names))
+    if not 0 < count < len(names):
+        raise UsageError(f"data.validation={share} of {len(names)} training examples leaves one of the splits empty.")
+    held = np.isin(people, names[batching.order(len(names), 0, count, config.data.evaluation_seed)])
+    return {
+        **splits,
+        "train": {name: array[~held] for name, array in train.items()},
+        "validation": {name: array[held] for name, array in train.items()},
+    }
 
 
 def maps(config: ConfigDict, names: tuple[str, ...]) -> list:

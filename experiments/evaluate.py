@@ -8,15 +8,16 @@ from pathlib import Path
 from absl import flags
 
 from experiments import data, runs, scoring
-from experiments.commands import start
+from experiments.commands import define_best, start
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run to score.", required=True)
+BEST = define_best()
 
 
 def main() -> None:
     workdir = Path(WORKDIR.value)
     config, record = runs.read_workdir(workdir)
-    gan, state = runs.load(workdir)
+    gan, state = runs.load(workdir, best=BEST.value)
     splits = data.read(config)
     if state.frozen is None:
         frozen, now = scoring.frozen_networks(config, splits["train"])

@@ -13,10 +13,11 @@ from typing import NamedTuple
 from absl import flags
 
 from experiments import runs
-from experiments.commands import UsageError, check_output, start, whole_file
+from experiments.commands import UsageError, check_output, define_best, start, whole_file
 from gans import export
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
+BEST = define_best()
 OUTPUT = flags.DEFINE_string("output", None, "The file to write.", required=True)
 PLATFORMS = flags.DEFINE_list(
     "platforms", ["cpu", "cuda", "tpu"], f"Where the file can run, some of {', '.join(export.PLATFORMS)}."
@@ -61,7 +62,7 @@ print({{name: images.shape for name, images in samples.items()}})"""
 def main() -> None:
     workdir, output = Path(WORKDIR.value), Path(OUTPUT.value)
     check_output(output)
-    gan, state = runs.load(workdir)
+    gan, state = runs.load(workdir, best=BEST.value)
     config, _ = runs.read_workdir(workdir)
     try:
         content = export.generator(gan, state, PLATFORMS.value)

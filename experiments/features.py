@@ -22,12 +22,13 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import data, runs, scoring
-from experiments.commands import UsageError, check_output, start, whole_file
+from experiments.commands import UsageError, check_output, define_best, start, whole_file
 from gans.core import Gan, State
 from gans.features import grid_max
 from gans.scores import linear
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
+BEST = define_best()
 OUTPUT = flags.DEFINE_string("output", None, "The .npz file to write.", required=True)
 SPLIT = flags.DEFINE_enum("split", "both", ["train", "test", "both"], "What to write; the score needs both.")
 PATH = flags.DEFINE_string("path", None, "Your own files in place of the run's data, as config.data.path.")
@@ -115,7 +116,7 @@ def main() -> None:
     workdir, output = Path(WORKDIR.value), Path(OUTPUT.value)
     check_output(output)
     config, _ = runs.read_workdir(workdir)
-    gan, state = runs.load(workdir)
+    gan, state = runs.load(workdir, best=BEST.value)
     if gan.features is None:
         raise UsageError(f"{workdir}: the family {config.family} has no discriminator whose features could be had.")
     if PATH.value:

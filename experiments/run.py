@@ -5,6 +5,7 @@ r"""Trains a GAN from a config; starting again in the same workdir goes on from 
         --config.optimizers.adversarial.generator.learning_rate=1e-4
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ INIT_FROM = flags.DEFINE_string("init_from", None, "Workdir of another run whose
 
 
 def main() -> int:
+    train.keep_bits(CONFIG.value, os.environ)
     config = config_flags.get_config_filename(flags.FLAGS["config"])
     workdir = Path(WORKDIR.value) if WORKDIR.value else default_workdir(config)
     try:

@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from gans import parallel
 from gans.core import Gan, State, plain
 
 AXIS = "devices"
+HISTORY = "score_history.json"
 
 
 def build(config: ConfigDict, axis: str | None = AXIS) -> Gan:
@@ -79,6 +80,18 @@ def sample_key(config: ConfigDict) -> jax.Array:
     return jax.random.split(jax.random.key(config.seed), 3)[2]
 
 
+def score_history(workdir: Path) -> dict[str, dict[str, float]]:
+    """The scores that a run has had on the way: {name: {step: value}}."""
+    return read_json(workdir / HISTORY) if (workdir / HISTORY).is_file() else {}
+
+
+def best_step(workdir: Path, config: ConfigDict, steps: Collection[int]) -> int | None:
+    """Of these steps the one with the best score on the way by `config.best`; None if none of them has such a score."""
+    scores = score_history(workdir).get(config.best.score, {})
+    values = {int(step): value for step, value in scores.items() if int(step) in steps}
+    return (min if config.best.lowest else max)(values, key=values.get, default=None)
+
+
 def restore(workdir: Path, config: ConfigDict, gan: Gan, last: int | None = None) -> tuple[int, State] | None:
     """(step, state without frozen) of a workdir's newest whole checkpoint, up to step `last`; None if it has none."""
 
@@ -89,26 +102,34 @@ def restore(workdir: Path, config: ConfigDict, gan: Gan, last: int | None = None
     return found and found[:2]
 
 
-def load(workdir: str | os.PathLike, axis: str | None = None) -> tuple[Gan, State]:
+def load(workdir: str | os.PathLike, axis: str | None = None, best: bool = False) -> tuple[Gan, State]:
     """A run's networks, to be used by any program: `gan, state = load(workdir)`.
 
     Args:
       workdir: the folder of a run, finished or not; it is only read.
       axis: as for `build`; matters only to those who call the train step.
+      best: whether to take the checkpoint with the best score on the way by `config.best`, not the newest.
 
     Returns:
-      The family's `Gan` and the state of the newest whole checkpoint. `state.frozen` holds the judges if their files
-      still lie where the run found them, else None.
+      The family's `Gan` and the state of the newest whole checkpoint, or of the best. `state.frozen` holds the judges
+      if their files still lie where the run found them, else None.
 
     Raises:
       UsageError: if the folder holds no run or no whole checkpoint, or if a judge's file has changed.
     """
     workdir = Path(workdir)
     config, record = read_workdir(workdir)
-    gan = build(config, axis)
-    found = restore(workdir, config, gan)
-    if found is None:
-        raise UsageError(f"{workdir} holds no whole checkpoint; train it with experiments.run first.")
+    gan, last = build(config, axis), None
+    if best:
+        last = best_step(workdir, config, checkpoints.steps(workdir / "checkpoints"))
+        if last is None:
+            raise UsageError(f"{workdir} has no best checkpoint: its run was not told a score by config.best.")
+    found = restore(workdir, config, gan, last)
+    if found is None or best and found[0] != last:
+        raise UsageError(
+            f"{workdir} holds no whole checkpoint"
+            + (f" of step {last}." if best else "; train it with experiments.run first.")
+        )
     return gan, found[1].replace(frozen=weights.load_frozen(record))
 
 

@@ -26,10 +26,11 @@ import numpy as np
 from absl import flags
 
 from experiments import data, figures, latents, meshes, runs
-from experiments.commands import UsageError, start
+from experiments.commands import UsageError, define_best, start
 from gans.scores.nearest import nearest
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
+BEST = define_best()
 COUNT = flags.DEFINE_integer("count", 64, "Number of pictures.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "What latents are drawn from.")
 OUTPUT = flags.DEFINE_string(
@@ -170,7 +171,7 @@ def main() -> None:
         raise UsageError(f"--output={output} is neither a folder nor one of {', '.join(filter(None, SUFFIXES))}.")
     if NEAREST.value and output.suffix != ".png":
         raise UsageError(f"--nearest shows pictures beside each other: --output={output} must be a .png.")
-    gan, state = runs.load(workdir)
+    gan, state = runs.load(workdir, best=BEST.value)
     config, _ = runs.read_workdir(workdir)
     if output.suffix in meshes.SUFFIXES and len(config.model.image_shape) != 4:
         raise UsageError(f"--output={output}: this run makes pictures, not volumes.")

@@ -81,19 +81,21 @@ def _faces(config, train):
     return found, record
 
 
-def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: data.Arrays) -> dict[str, dict]:
-    """{name: {'value', 'step', 'protocol'}} over the whole test split; none where nobody judges the samples.
+def scores(
+    config: ConfigDict, gan: Gan, state: State, record: Mapping, test: data.Arrays, split: str = "test"
+) -> dict[str, dict]:
+    """{name: {'value', 'step', 'protocol'}} over a whole split, by its name; none where nobody judges the samples.
 
     `accuracy_*` and `label_accuracy_*` are in percent; for others see `set_scores` and `restoration_game.fidelity`.
     """
     from_latents = "latent" in gan.inputs(1)
     if from_latents and "image" in test and test["image"].ndim == 5:
-        return _of_volumes(config, gan, state, test["image"])
+        return _of_volumes(config, gan, state, test["image"], split)
     if from_latents and not record:
         return {}
     seen = _seen(config, gan, state, test)
     count = len(next(iter(seen.values())))
-    protocol = f"{config.data.name} test split, {count} pictures"
+    protocol = f"{config.data.name} {split} split, {count} pictures"
     if "faces" in config:
         values = face_scores.face_scores(seen, test["label"], test.get("identity", np.arange(count)))
     elif from_latents:
@@ -107,14 +109,14 @@ def scores(config: ConfigDict, gan: Gan, state: State, record: Mapping, test: da
     return {name: {"value": round(v, 6), "step": step, "protocol": protocol} for name, v in values.items()}
 
 
-def _of_volumes(config, gan, state, real):
+def _of_volumes(config, gan, state, real, split):
     count, sample = len(real), jax.jit(gan.sample)
     made = [
         sample(state, _part(numbered(gan, count, config.model.classes), start), runs.sample_key(config))["generated"]
         for start in range(0, count, VOLUMES)
     ]
     found = voxel_scores.voxel_scores(np.concatenate(made), real)
-    protocol = f"{config.data.name} test split, {count} volumes and as many samples"
+    protocol = f"{config.data.name} {split} split, {count} volumes and as many samples"
     return {
         name: {"value": round(value, 6), "step": int(state.step), "protocol": protocol} for name, value in found.items()
     }
@@ -158,11 +160,10 @@ def write_scores(workdir: Path, new: Mapping[str, dict]) -> None:
 
 def write_history(workdir: Path, new: Mapping[str, dict]) -> None:
     """Adds the scores of a step on the way to the workdir's score_history.json, {name: {step: value}}."""
-    path = workdir / "score_history.json"
-    history = runs.read_json(path) if path.is_file() else {}
+    history = runs.score_history(workdir)
     for name, entry in new.items():
         history.setdefault(name, {})[str(entry["step"])] = entry["value"]
-    runs.write_json(path, history)
+    runs.write_json(workdir / runs.HISTORY, history)
 
 
 def table(new: Mapping[str, dict]) -> str:

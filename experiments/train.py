@@ -1,7 +1,9 @@
 """The training loop."""
 
+import functools
 import json
 import signal
+from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,12 @@ class Interrupts:
         self._restore()
 
 
+def keep_bits(config: ConfigDict, environment: MutableMapping[str, str]) -> None:
+    """Asks XLA for what `config.deterministic` says, in the environment that it reads when it first compiles."""
+    if config.deterministic:
+        environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+
+
 def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> str:
     """Trains a run to its end, going on from the workdir's newest whole checkpoint if there is one.
 
@@ -70,9 +78,13 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
     jax.eval_shape(lambda: runs.initial(config, gan))  # refuses what does not fit, at no cost
     runs.claim_workdir(workdir, config)
 
-    # Read the data, and what judges.
+    # Read the data, and what judges: it learns from all of the training split.
     splits = data.read(config)
     frozen, record = scoring.frozen_networks(config, splits["train"])
+    splits = data.hold_out(config, splits)
+    if config.best.score and not runs.score_history(workdir):
+        untrained = runs.initial(config, gan, frozen)
+        check_best(config, scoring.scores(config, gan, untrained, record, splits["validation"], "validation"))
     runs.record_run(workdir, config, record)
     with runs.alone_in(workdir):
         state = None
@@ -122,7 +134,13 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
     with (
         Interrupts() as interrupts,
         logs.Logs(workdir, step, total, config.log_every, watching(config)) as log,
-        Checkpoints(workdir / "checkpoints", found and step, config.keep_checkpoints, config.keep_every) as checkpoints,
+        Checkpoints(
+            workdir / "checkpoints",
+            found and step,
+            config.keep_checkpoints,
+            config.keep_every,
+            best=functools.partial(runs.best_step, workdir, config),
+        ) as checkpoints,
     ):
         if found is None:
             log.text("config", json.dumps(config.to_dict(), indent=2))
@@ -130,7 +148,8 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
         examples = scoring.examples(config, splits["test"])
 
         def score(state):
-            return scoring.scores(config, gan, state, record, splits["test"])
+            split = "validation" if "validation" in splits else "test"
+            return scoring.scores(config, gan, state, record, splits[split], split)
 
         start = 0
         for index, phase in enumerate(gan.phases):
@@ -174,6 +193,18 @@ def check(config: ConfigDict) -> None:
             raise UsageError(f"{name}={value} must be a positive multiple of {config.steps_per_dispatch=}.")
     if config.keep_every < 0 or config.keep_every % config.checkpoint_every:
         raise UsageError(f"keep_every={config.keep_every} must be 0 or a multiple of {config.checkpoint_every=}.")
+    if not 0 <= config.data.validation < 1:
+        raise UsageError(f"data.validation={config.data.validation} is no share of the training split, in [0, 1).")
+    if config.best.score and not (config.data.validation and config.score_every):
+        raise UsageError("best.score needs a validation split and scores on the way: data.validation, score_every.")
+    if config.best.score and config.score_every % config.checkpoint_every:
+        raise UsageError(f"score_every={config.score_every} must be a multiple of {config.checkpoint_every=}.")
+
+
+def check_best(config: ConfigDict, scores: Iterable[str]) -> None:
+    """Refuses a best score that is none of those that the run will have."""
+    if config.best.score not in scores:
+        raise UsageError(f"best.score={config.best.score!r} is none of this run's scores: {', '.join(sorted(scores))}.")
 
 
 def watching(config: ConfigDict) -> Sentinel | None:
@@ -211,6 +242,13 @@ def finite_players(players: Any) -> dict[str, jax.Array]:
     return {name: jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in own])) for name, own in leaves.items()}
 
 
+def check_finite(step: int, state: State) -> None:
+    """Raises Diverged with the player that is not finite, if one is not."""
+    for name, finite in finite_players(state.players).items():
+        if not finite:
+            raise logs.Diverged(f"Step {step}: the {name}'s parameters or optimizer state are not finite.")
+
+
 class Loop:
     """One phase's steps, with what happens between them."""
 
@@ -231,25 +269,23 @@ class Loop:
             if pending:
                 self.log.metrics(*pending)
             pending = step, metrics
-            stop = self.interrupts.number
-            if stop or step == end or step % self.config.checkpoint_every == 0:
+            stop, every = self.interrupts.number, self.config.score_every
+            saving = stop or step == end or step % self.config.checkpoint_every == 0
+            if saving:
                 self.log.metrics(*pending)
                 pending = None
-                self.save(step, state)
+                check_finite(step, state)
+            # Before the step is saved: else a kill in between would leave it without them for good.
+            if step % self.config.sample_every == 0:
+                self.draw(step, state)
+            if every and step % every == 0 and (step < end or self.config.best.score):
+                self.keep_scores(step, state)
+            if saving:
+                self.checkpoints.save(step, state.replace(frozen=None), {"phase": self.phase})
             if stop:
                 self.checkpoints.wait()
                 raise Interrupted(stop)
-            if step % self.config.sample_every == 0:
-                self.draw(step, state)
-            if self.config.score_every and step % self.config.score_every == 0 and step < end:
-                self.keep_scores(step, state)
         return state
-
-    def save(self, step: int, state: State) -> None:
-        for name, finite in finite_players(state.players).items():
-            if not finite:
-                raise logs.Diverged(f"Step {step}: the {name}'s parameters or optimizer state are not finite.")
-        self.checkpoints.save(step, state.replace(frozen=None), {"phase": self.phase})
 
     def keep_scores(self, step: int, state: State) -> None:
         new = self.score(state)

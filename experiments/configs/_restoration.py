@@ -13,12 +13,14 @@ def base(family: str) -> ConfigDict:
     config.batch_size = 16  # examples of one slice, over all devices
     config.accumulate = 1  # micro-batches of one device's share
     config.steps_per_dispatch = 1  # train steps in one compiled program
+    config.deterministic = False  # on GPUs: programs that give the same bits each time, and may be slower
     config.log_every = 10  # steps, as are these:
     config.sample_every = 500
     config.checkpoint_every = 250
     config.score_every = 0  # 0: at the end only
     config.keep_checkpoints = 3  # the newest ones
     config.keep_every = 0  # steps; checkpoints of its multiples stay for good
+    config.best = ConfigDict({"score": "", "lowest": True})  # the checkpoint with the best of these on the way stays
     config.rollbacks = 0  # times that a run goes back to a good checkpoint where it diverges, or stops for a collapse
     config.pictures = 4  # in each figure
     config.evaluation_batch = 4  # pictures of a whole cell's size
@@ -36,6 +38,7 @@ def base(family: str) -> ConfigDict:
             "per_picture": (),
             "random_crop": {"size": 96},  # pixels
             "flip_and_turn": {},
+            "validation": 0.0,  # share of the training split that is held out, for scores on the way
             "evaluation_seed": 0,  # of the degradation that scores are taken on
         }
     )

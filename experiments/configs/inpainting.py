@@ -19,12 +19,14 @@ def get_config(presets: str = "") -> ConfigDict:
     config.batch_size = 128  # examples of one slice, over all devices
     config.accumulate = 1  # micro-batches of one device's share
     config.steps_per_dispatch = 1  # train steps in one compiled program
+    config.deterministic = False  # on GPUs: programs that give the same bits each time, and may be slower
     config.log_every = 10  # steps, as are these:
     config.sample_every = 0
     config.checkpoint_every = 0
     config.score_every = 0  # 0: at the end only
     config.keep_checkpoints = 3  # the newest ones
     config.keep_every = 0  # steps; checkpoints of its multiples stay for good
+    config.best = ConfigDict({"score": "", "lowest": True})  # the checkpoint with the best of these on the way stays
     config.rollbacks = 0  # times that a run goes back to a good checkpoint where it diverges, or stops for a collapse
     config.pictures = 12  # in each figure
 
@@ -39,6 +41,7 @@ def get_config(presets: str = "") -> ConfigDict:
             "evaluation_maps": ("images.scale", "images.mask_square"),
             "per_picture": (),  # maps whose random draws are a picture's own, the same at each visit
             "mask_square": {"size": 8, "low": 8, "high": 11},  # pixels; the corner is uniform over low..high
+            "validation": 0.0,  # share of the training split that is held out, for scores on the way
             "evaluation_seed": 0,  # of the masks that scores are taken on, the same for all runs
         }
     )

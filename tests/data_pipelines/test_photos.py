@@ -86,6 +86,16 @@ def test_named_photographs_are_held_out(tmp_path, patterns, tested):
     assert tally.splits == {"train": 4 - len(tested), "test": len(tested)}
 
 
+def test_a_share_of_the_training_photographs_is_for_validation(tmp_path):
+    names = [f"{index:02}.png" for index in range(8)]
+    write(tmp_path, names)
+    data, tally = photos.load("photo_folder", str(tmp_path), cell=16, held_out=["00", "01"], validation=0.5)
+    assert tally.splits == {"train": 3, "test": 2, "validation": 3}
+    assert sorted(sum((shades(arrays["image"]) for arrays in data.values()), [])) == list(range(8))
+    with pytest.raises(DataError, match="no photograph for the split validation"):
+        photos.load("photo_folder", str(tmp_path), cell=16, held_out=names[1:], validation=0.5)
+
+
 def test_names_with_brackets_are_held_out_as_they_are(tmp_path):
     write(tmp_path, ["a[1].png", "a1.png", "b.png"])
     data, _ = photos.load("photo_folder", str(tmp_path), cell=16, held_out=["a[1].png", "b"])

@@ -97,6 +97,14 @@ def test_a_run_that_goes_on_sets_damaged_steps_aside_and_writes_them_again(folde
     assert [path.name for path in (folder / "damaged").iterdir()] == ["30-0"]
 
 
+def test_of_damaged_steps_only_the_last_few_are_kept(folder):
+    for _ in range(8):
+        with Checkpoints(folder, 20) as saved:
+            saved.save(30, state(30), {"phase": "adversarial"})
+    assert len(list((folder / "damaged").iterdir())) == 5
+    assert_is(restore(folder)[0], 30)
+
+
 def test_old_checkpoints_are_removed(folder):
     with Checkpoints(folder, 30, keep=2) as saved:
         for step in (40, 50):
