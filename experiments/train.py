@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiments import data, figures, graph, logs, runs, scoring
-from experiments.checkpoints import Checkpoints, set_aside
+from experiments.checkpoints import Checkpoints, set_aside, steps
 from experiments.commands import UsageError
 from experiments.sentinel import Collapsed, Sentinel
 from gans import parallel
@@ -93,7 +93,16 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
                 state = _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from)
             except (logs.Diverged, Collapsed) as error:
                 roll_back(config, workdir, error)
-    return scoring.report(workdir, config, gan, state, record, splits["test"])
+    return scoring.report(workdir, config, gan, state, record, splits["test"]) + best_so_far(config, workdir)
+
+
+def best_so_far(config: ConfigDict, workdir: Path) -> str:
+    """A line that names the checkpoint that is best by the config's score; empty without one."""
+    step = runs.best_step(workdir, config, steps(workdir / "checkpoints"))
+    if step is None:
+        return ""
+    value = runs.score_history(workdir)[config.best.score][str(step)]
+    return f"\n    best: step {step} by {config.best.score} = {value:.4f} of the validation split; --best takes it"
 
 
 def roll_back(config: ConfigDict, workdir: Path, error: logs.Diverged | Collapsed) -> None:

@@ -37,7 +37,8 @@ def splits_scored(monkeypatch):
 @pytest.mark.parametrize(("lowest", "best"), [(True, 2), (False, 4)])
 def test_the_checkpoint_with_the_best_score_stays(config, splits_scored, tmp_path, lowest, best):
     config.best.lowest = lowest
-    train.train(config, tmp_path)
+    told = train.train(config, tmp_path)
+    assert f"best: step {best} by fid_some = " in told
     assert checkpoints.steps(tmp_path / "checkpoints") == [6, best]
     assert int(runs.load(tmp_path)[1].step) == 6
     assert int(runs.load(tmp_path, best=True)[1].step) == best
