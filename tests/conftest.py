@@ -13,9 +13,15 @@ os.environ["XLA_FLAGS"] = (
     + (" --xla_cpu_use_fusion_emitters=false" if jaxlib.version.__version_info__ < (0, 11) else "")
 )
 
+import hypothesis
 import jax
 import pytest
 
+# The same examples everywhere and always; `make test-faults` takes many more of them.
+ALIKE = {"derandomize": True, "database": None, "deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}
+hypothesis.settings.register_profile("suite", max_examples=20, **ALIKE)
+hypothesis.settings.register_profile("thorough", max_examples=2_000, **ALIKE)
+hypothesis.settings.load_profile("suite")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
