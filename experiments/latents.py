@@ -42,6 +42,9 @@ def read(given: str | Path, size: int) -> jax.Array:
     file, numbers = re.fullmatch(r"(.*?)(?::(\d+(?:,\d+)*))?", str(given)).groups()
     path = Path(file)
     try:
+        # Anything else than a file, a pipe for one, could make the reading wait for ever.
+        if path.exists() and not path.is_file():
+            raise DataError("it is no file")
         latents = npz.read(path)["latent"] if zipfile.is_zipfile(path) else npz.read_array(path)
     except (OSError, DataError, KeyError) as error:
         raise UsageError(

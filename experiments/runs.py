@@ -118,10 +118,13 @@ def read_workdir(workdir: Path) -> tuple[ConfigDict, dict[str, dict[str, str]]]:
     if not path.is_file():
         raise UsageError(f"{workdir} is not the workdir of a run: it has no config.json.")
     content = read_json(path)
-    try:
-        return ConfigDict(content["config"]), content["frozen"]
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{path} is damaged: it has no config and frozen networks.") from error
+    parts = [content.get(name) for name in ("config", "frozen")] if isinstance(content, dict) else []
+    if not parts or not all(isinstance(part, dict) for part in parts):
+        raise UsageError(f"{path} is damaged: it has no config and frozen networks.")
+    config, record = parts
+    if not all(isinstance(entry, dict) and {"path", "sha256"} <= entry.keys() for entry in record.values()):
+        raise UsageError(f"{path} is damaged: its frozen networks have no path and sha256.")
+    return ConfigDict(config), record
 
 
 def claim_workdir(workdir: Path, config: ConfigDict) -> None:
@@ -215,7 +218,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {error}.") from error
 
 
