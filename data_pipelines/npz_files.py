@@ -103,13 +103,15 @@ def _free(output) -> str:
 
 
 def _write(output, arrays) -> None:
-    # x: never over a file that came to be in the meantime.
-    with open(output, "xb") as file:
-        try:
+    part = f"{output}.{os.getpid()}.part"
+    try:
+        with open(part, "xb") as file:
             np.savez(file, **arrays)
-        except BaseException:
-            os.unlink(output)
-            raise
+        # Not over a file that came to be in the meantime.
+        os.replace(part, _free(output))
+    finally:
+        if os.path.exists(part):
+            os.unlink(part)
 
 
 def _report(output, arrays, tally):

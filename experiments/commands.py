@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ COMPILATION_CACHE = flags.DEFINE_bool("compilation_cache", True, "Keep compiled 
 
 
 # What the system refuses and a person can mend, with the exit status.
-_OUTSIDE = {errno.EACCES: 2, errno.EPERM: 2, errno.EROFS: 2, errno.ENOSPC: 1, errno.EDQUOT: 1}
+_OUTSIDE = {errno.EACCES: 2, errno.EPERM: 2, errno.EROFS: 2, errno.ENOSPC: 1, errno.EDQUOT: 1, errno.EFBIG: 1}
 
 
 class UsageError(Exception):
@@ -63,6 +64,29 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write files into, which stand in `path` once all of them are written; others in there stay."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.mkdir()
+    try:
+        yield part
+        if not path.exists():
+            part.rename(path)
+            return
+        for file in sorted(part.iterdir()):
+            file.replace(path / file.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def define_config() -> flags.FlagHolder:
     """Defines --config=FILE[:PRESET,...] and, through it, --config.FIELD=VALUE; None as a value empties a field."""
     config = config_flags.DEFINE_config_file("config", None, "Config file, with presets behind a colon.")
@@ -82,6 +106,7 @@ def start(main: Callable[[], int | None]) -> None:
     def guarded(argv):
         del argv
         logging.set_verbosity(logging.ERROR)  # Orbax warns of its own options
+        _print_any_name()
         if COMPILATION_CACHE.value:
             jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -89,12 +114,21 @@ def start(main: Callable[[], int | None]) -> None:
             sys.exit(main())
         except (UsageError, DataError) as error:
             fail(error)
+        except MemoryError as error:
+            fail(f"There is not enough memory: {str(error) or 'what was asked for does not fit'}.", status=1)
         except OSError as error:
             if error.errno not in _OUTSIDE:
                 raise
             fail(f"{error.strerror}: {error.filename or 'what is written'}.", status=_OUTSIDE[error.errno])
 
     app.run(guarded, flags_parser=_parse)
+
+
+def _print_any_name() -> None:
+    """Lets what is printed hold names of files that are no text in the terminal's encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's streams have none
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiments import checkpoints, optimizers, weights
-from experiments.commands import UsageError, fields_of
+from experiments.commands import UsageError, fields_of, write_text
 from gans import parallel
 from gans.core import Gan, State, plain
 
@@ -144,7 +144,7 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
             )
         with alone_in(workdir):  # here already, not after the data were read and a judge was trained
             pass
-    elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+    elif workdir.exists() and (not workdir.is_dir() or any(path.suffix != ".part" for path in workdir.iterdir())):
         raise UsageError(f"{workdir} exists and is no run's workdir; choose a new or an empty folder.")
     existing = next(folder for folder in (workdir, *workdir.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -224,6 +224,4 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(part, path)
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiments import data, figures, graph, logs, runs, scoring
+from experiments import data, figures, graph, logs, rehearsal, runs, scoring
 from experiments.checkpoints import Checkpoints, set_aside
 from experiments.commands import UsageError
 from experiments.sentinel import Collapsed, Sentinel
@@ -67,12 +67,13 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
     """
     check(config)
     gan = runs.build(config)
-    jax.eval_shape(lambda: runs.initial(config, gan))  # refuses what does not fit, at no cost
+    rehearsal.check_networks(config, gan)
     runs.claim_workdir(workdir, config)
 
     # Read the data, and what judges.
     splits = data.read(config)
     frozen, record = scoring.frozen_networks(config, splits["train"])
+    rehearsal.check_steps(config, gan, splits["train"], frozen)
     runs.record_run(workdir, config, record)
     with runs.alone_in(workdir):
         state = None
@@ -155,6 +156,7 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
 
 def check(config: ConfigDict) -> None:
     """Refuses, before any work, lengths and cadences that do not fit together, and maps that do not exist."""
+    rehearsal.check_numbers(config)
     data.maps(config, config.data.maps + config.data.evaluation_maps)
     devices = jax.device_count()
     if config.batch_size % (devices * config.accumulate):

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from data_pipelines import DataError, batching, images, npz
 from experiments.checkpoints import file_digest
-from experiments.commands import UsageError, cache_folder
+from experiments.commands import UsageError, cache_folder, whole_file
 from experiments.logs import progress_bar
 from gans.frozen import digits
 from gans.frozen.compare import NETWORKS
@@ -31,11 +31,8 @@ RECIPE_VERSION = 1  # raised whenever the code below would train other weights f
 
 def save(path: Path, variables: Any) -> None:
     """Writes variables as an .npz file with one array a leaf, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with open(part, "wb") as file:
+    with whole_file(path) as file:
         np.savez(file, **flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/"))
-    os.replace(part, path)
 
 
 def read(path: Path) -> Any:

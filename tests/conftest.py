@@ -20,7 +20,7 @@ import pytest
 # The same examples everywhere and always; `make test-faults` takes many more of them.
 ALIKE = {"derandomize": True, "database": None, "deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}
 hypothesis.settings.register_profile("suite", max_examples=20, **ALIKE)
-hypothesis.settings.register_profile("thorough", max_examples=2_000, **ALIKE)
+hypothesis.settings.register_profile("thorough", max_examples=int(os.environ.get("EXAMPLES", "500")), **ALIKE)
 hypothesis.settings.load_profile("suite")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
