@@ -6,12 +6,14 @@ import os
 import re
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import jax
 from absl import app, flags, logging
+from flax.errors import FlaxError
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines import DataError
@@ -85,6 +87,24 @@ def whole_folder(path: Path) -> Iterator[Path]:
             file.replace(path / file.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+# What a value that does not fit leads to, somewhere in a network or a map.
+_MISFITS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError, MemoryError, FlaxError)
+
+
+@contextlib.contextmanager
+def fitting(what: str) -> Iterator[None]:
+    """Turns what values that do not fit lead to into a UsageError that begins with `what`, and ends with the place."""
+    try:
+        yield
+    except DataError:
+        raise
+    except _MISFITS as error:
+        own = [one for one in traceback.extract_tb(error.__traceback__) if "site-packages" not in one.filename]
+        said = (str(error).strip() or "no reason given").splitlines()[0]
+        place = f"{Path(own[-1].filename).name}, line {own[-1].lineno}"
+        raise UsageError(f"{what}: {type(error).__name__}: {said} ({place}).") from error
 
 
 def define_config() -> flags.FlagHolder:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiments import checkpoints, optimizers, weights
-from experiments.commands import UsageError, fields_of, write_text
+from experiments.commands import UsageError, fields_of, fitting, write_text
 from gans import parallel
 from gans.core import Gan, State, plain
 
@@ -105,7 +105,8 @@ def load(workdir: str | os.PathLike, axis: str | None = None) -> tuple[Gan, Stat
     """
     workdir = Path(workdir)
     config, record = read_workdir(workdir)
-    gan = build(config, axis)
+    with fitting(f"{workdir / 'config.json'} is damaged"):
+        gan = build(config, axis)
     found = restore(workdir, config, gan)
     if found is None:
         raise UsageError(f"{workdir} holds no whole checkpoint; train it with experiments.run first.")

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from experiments import data, figures, graph, logs, rehearsal, runs, scoring
 from experiments.checkpoints import Checkpoints, set_aside
-from experiments.commands import UsageError
+from experiments.commands import UsageError, fitting
 from experiments.sentinel import Collapsed, Sentinel
 from gans import parallel
 from gans.core import State
@@ -65,9 +65,10 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
       sentinel.Collapsed: likewise, if the players are out of balance and the config asks to stop then.
       Interrupted: after SIGTERM or SIGINT, when a checkpoint is written.
     """
-    check(config)
-    gan = runs.build(config)
-    rehearsal.check_networks(config, gan)
+    with fitting("The config cannot be used"):
+        check(config)
+        gan = runs.build(config)
+        jax.eval_shape(lambda: runs.initial(config, gan))  # refuses what does not fit, at no cost
     runs.claim_workdir(workdir, config)
 
     # Read the data, and what judges.
