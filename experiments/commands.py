@@ -164,6 +164,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
             set_field(flags.FLAGS.config, argument.removeprefix("--config.").removesuffix("=None"), None)
     except AttributeError as error:
         fail(_unknown_field(error))
+    except SyntaxError as error:
+        fail(f"{error.filename}, line {error.lineno}: {error.msg}; --config takes a Python file with get_config().")
     except (flags.Error, UsageError, ValueError, TypeError, KeyError, OSError) as error:
         fail(str(error.args[0]).strip().splitlines()[-1])
     if len(rest) > 1:

@@ -44,6 +44,8 @@ LIMITS = {
     "optimizers.*.b1": (0, 1),
     "optimizers.*.b2": (0, 1),
 }
+
+
 def check_numbers(config: ConfigDict) -> None:
     """Refuses numbers that are not finite or out of range.
 
@@ -61,6 +63,25 @@ def check_numbers(config: ConfigDict) -> None:
             if not isinstance(value, int | float) or not least <= value <= largest:
                 limits = f"at least {least}" if largest == math.inf else f"from {least} to {largest}"
                 raise UsageError(f"config.{path}={value} must be {limits}.")
+
+
+def check_pictures(config: ConfigDict, arrays: data.Arrays) -> None:
+    """Refuses data of another size, or of more classes, than the config's networks take.
+
+    Raises:
+      UsageError: says which, and what to set.
+    """
+    if "cell" in config.data or "image" not in arrays:
+        return  # cells are cut as the config says
+    where, wanted = config.data.path or config.data.name, tuple(config.model.image_shape)
+    if (found := arrays["image"].shape[1:]) != wanted:
+        raise UsageError(f"{where}: its images are {found}; set config.model.image_shape, which is {wanted}, to that.")
+    classes = config.model.get("classes", 0)
+    if classes and "label" in arrays and not 0 <= arrays["label"].min() <= arrays["label"].max() < classes:
+        labels = f"{arrays['label'].min()} to {arrays['label'].max()}"
+        raise UsageError(
+            f"{where}: its labels are {labels}, but config.model.classes={classes} says 0 to {classes - 1}."
+        )
 
 
 def check_steps(config: ConfigDict, gan: Gan, arrays: data.Arrays, frozen: dict | None) -> None:

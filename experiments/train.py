@@ -73,6 +73,7 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
 
     # Read the data, and what judges.
     splits = data.read(config)
+    rehearsal.check_pictures(config, splits["train"])
     frozen, record = scoring.frozen_networks(config, splits["train"])
     rehearsal.check_steps(config, gan, splits["train"], frozen)
     runs.record_run(workdir, config, record)

@@ -4,7 +4,6 @@ import importlib
 
 import jax
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +17,20 @@ FIELDS = [(name, path) for name, config in CONFIG.items() for path in commands.f
 # One of a kind: players have the same fields.
 FIELDS = sorted({(path if "optimizers" in path else (name, path)): (name, path) for name, path in FIELDS}.values())
 NUMBERS = (-1, 0, 1, 2, 3, 7, 10**6, 2**31, 2**63, 10**30, -0.5, 0.5, 1e308, float("nan"), float("inf"))
-TEXTS = ("", "x", "../..", "\0", "None", "images.scale", "images.nothing", "os.system", "Generator", "a b", "é", "__doc__")
+TEXTS = (
+    "",
+    "x",
+    "../..",
+    "\0",
+    "None",
+    "images.scale",
+    "images.nothing",
+    "os.system",
+    "Generator",
+    "a b",
+    "é",
+    "__doc__",
+)
 VALUES = st.one_of(
     st.sampled_from((*NUMBERS, *TEXTS, None, True, (), ("x",), (0,), (-1, -1), (2, 2), (1e9,), ((),), {})),
     st.integers(),

@@ -15,8 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from data_pipelines import DataError, certh_blur, face_csv, face_photos, idx, meshes, pictures, reading, shapenet
-from data_pipelines import sh3f, wiki_faces
+from data_pipelines import (
+    DataError,
+    certh_blur,
+    face_csv,
+    face_photos,
+    idx,
+    meshes,
+    pictures,
+    reading,
+    sh3f,
+    shapenet,
+    wiki_faces,
+)
 from experiments import photo_files
 from experiments.commands import UsageError
 from tests.data_pipelines import idx_files, wiki_files
