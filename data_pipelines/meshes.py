@@ -180,7 +180,7 @@ def read(
     voxelise.trimesh()
     meshes, tally = find(paths, up)
     chosen = select(meshes, classes)
-    chosen.sort(key=lambda item: (hashlib.sha256(os.fsencode(item[0].name)).digest(), item[0].source))
+    chosen.sort(key=lambda item: (hashlib.sha256(item[0].name.encode("utf-8", "surrogateescape")).digest(), item[0].source))
     store = _Store(cache, resolution, filled)
     volumes, labels, seen = [], [], set()
     every = 0.5 if sys.stderr.isatty() else 15

@@ -101,5 +101,6 @@ def _check_header(file, size):
     shape, _, dtype = _HEADERS[version](file)
     if dtype.hasobject:
         raise ValueError("it holds objects, which only a pickle can; pickles are not read")
-    if min(shape, default=0) < 0 or (asked := file.tell() + math.prod(shape) * dtype.itemsize) != size:
+    asked = file.tell() + math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or asked != size:
         raise ValueError(f"its header, {dtype} {list(shape)}, asks for {asked:,} bytes, but it has {size:,}")

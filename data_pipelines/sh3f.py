@@ -122,10 +122,10 @@ def _logical_lines(text):
     for line in [*re.split(r"\r\n|\r|\n", text), ""]:
         line = line.lstrip(" \t\f")
         # A comment never goes on in the next line, whatever it ends with; a line that goes on may begin with #.
-        if not any(begun) and line[:1] in ("#", "!"):
+        if not begun and line[:1] in ("#", "!"):
             continue
         if (len(line) - len(line.rstrip("\\"))) % 2:
-            begun.append(line[:-1])
+            begun += filter(None, [line[:-1]])
             continue
         whole, begun = "".join([*begun, line]), []
         if whole:

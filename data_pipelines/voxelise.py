@@ -70,7 +70,7 @@ def _check_glb(content):
     size = int.from_bytes(content[12:16], "little")
     tables = json.loads(content[20 : 20 + size]).get("accessors", ())
     # A triangle has three corners, with places, normals, colours and the like.
-    if sum(table["count"] for table in tables) > 16 * MOST_TRIANGLES:
+    if sum(abs(table["count"]) for table in tables) > 16 * MOST_TRIANGLES:
         raise ValueError(f"its tables have too many rows for {MOST_TRIANGLES:,} triangles")
 
 

@@ -17,8 +17,9 @@ import hypothesis
 import jax
 import pytest
 
-# The same examples everywhere and always; `make test-faults` takes many more of them.
-ALIKE = {"derandomize": True, "database": None, "deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}
+# The same examples everywhere and always. `make test-faults` takes many more of them, EXAMPLES if it is set.
+SLOW = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large]
+ALIKE = {"derandomize": True, "database": None, "deadline": None, "suppress_health_check": SLOW}
 hypothesis.settings.register_profile("suite", max_examples=20, **ALIKE)
 hypothesis.settings.register_profile("thorough", max_examples=int(os.environ.get("EXAMPLES", "500")), **ALIKE)
 hypothesis.settings.load_profile("suite")
