@@ -180,7 +180,9 @@ def read(
     voxelise.trimesh()
     meshes, tally = find(paths, up)
     chosen = select(meshes, classes)
-    chosen.sort(key=lambda item: (hashlib.sha256(item[0].name.encode("utf-8", "surrogateescape")).digest(), item[0].source))
+    # Names of files may be no text.
+    digests = {mesh.name: hashlib.sha256(mesh.name.encode("utf-8", "surrogateescape")).digest() for mesh, _ in chosen}
+    chosen.sort(key=lambda item: (digests[item[0].name], item[0].source))
     store = _Store(cache, resolution, filled)
     volumes, labels, seen = [], [], set()
     every = 0.5 if sys.stderr.isatty() else 15
@@ -247,11 +249,10 @@ class _Store:
 
     def _content(self, mesh):
         if not mesh.member:
-            with open(mesh.source, "rb") as file:
-                content = file.read(voxelise.MOST_BYTES + 1)
-            if len(content) > voxelise.MOST_BYTES:
+            if os.path.getsize(mesh.source) > voxelise.MOST_BYTES:
                 raise ValueError(f"more than {voxelise.MOST_BYTES:,} bytes")
-            return content
+            with open(mesh.source, "rb") as file:
+                return file.read()
         if mesh.source not in self.archives:
             self.archives[mesh.source] = sh3f.open_archive(mesh.source)
         return sh3f.read_member(self.archives[mesh.source], mesh.member, voxelise.MOST_BYTES)

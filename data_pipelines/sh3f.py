@@ -37,7 +37,8 @@ def open_archive(path: str) -> zipfile.ZipFile:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    # A damaged one shows itself in many ways.
+    except Exception as error:
         raise DataError(f"{path}: cannot be read as a zip file ({error}); fetch it again") from error
     if len(archive.infolist()) > _MOST_MEMBERS:
         archive.close()

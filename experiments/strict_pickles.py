@@ -70,8 +70,6 @@ def content(path: Path, most: int) -> io.BytesIO:
     # Anything else than a file, a pipe for one, could make the reading wait for ever.
     if path.exists() and not path.is_file():
         raise ValueError("it is no file")
-    with open(path, "rb") as file:
-        found = file.read(most + 1)
-    if len(found) > most:
-        raise ValueError(f"it has more than {most:,} bytes")
-    return io.BytesIO(found)
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"it has {size:,} bytes, more than {most:,}")
+    return io.BytesIO(path.read_bytes())

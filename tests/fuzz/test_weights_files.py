@@ -170,7 +170,7 @@ def changed(tree, changes):
                 break
             place = place.get(key) if isinstance(place, dict) else place[key] if key in range(len(place)) else None
         if isinstance(place, dict) or (isinstance(place, list) and last in range(len(place))):
-            place[last] = value
+            place[last] = json.loads(json.dumps(value))  # not one list in several places
     return tree
 
 
