@@ -107,11 +107,20 @@ def _write(output, arrays) -> None:
     try:
         with open(part, "xb") as file:
             np.savez(file, **arrays)
-        # Not over a file that came to be in the meantime.
-        os.replace(part, _free(output))
+        _name(part, output)
     finally:
         if os.path.exists(part):
             os.unlink(part)
+
+
+def _name(part, output) -> None:
+    """Gives a whole file its name, never over a file that came to be in the meantime."""
+    try:
+        os.link(part, output)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        os.replace(part, _free(output))
 
 
 def _report(output, arrays, tally):

@@ -99,7 +99,7 @@ SHARED = b"".join(b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86q" + bytes([i + 
 NESTED = b"".join(b"}(K\x01h" + bytes([i]) + b"K\x02h" + bytes([i]) + b"uq" + bytes([i + 1]) for i in range(100))
 HARMS = {
     "a key whose hash takes for ever": b"\x80\x02Nq\x00" + SHARED + b"}h\x64Ns.",
-    "a memo of gigabytes": b"\x80\x02}r\xff\xff\xff\x7f.",
+    "a memo of gigabytes": b"\x80\x02Nr\xff\xff\xff\x7f.",
     "a string of gigabytes": b"\x80\x02X\xff\xff\xff\x7fabc.",
     "a number of gigabytes": b"\x80\x02\x8b\xff\xff\xff\x7fabc.",
     "bytes of exabytes": b"\x80\x04\x8e" + (2**62).to_bytes(8, "little") + b"abc.",
