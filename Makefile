@@ -13,9 +13,10 @@ run: install
 test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --ignore=tests/faults
 
-# What takes minutes: faults, again and again.
+# What takes minutes: faults, again and again, and many more damaged files, configs and command lines.
 test-faults: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -s tests/faults
+	$(VENV)/bin/python -m pytest tests/fuzz --hypothesis-profile=thorough
 
 lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .

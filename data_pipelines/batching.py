@@ -251,10 +251,16 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
     types = [x.dtype for x in one.values()] + [np.int32]
     operations = _operations(tf, maps, one, size)
 
+    faults = []
+
     def read(item):
         rows, draws = plan(int(item))
         draws = np.stack(draws) if draws else np.zeros((0, size, 4), np.int32)
-        return [np.asarray(array[rows]) for array in arrays.values()] + [draws]
+        try:
+            return [np.asarray(array[rows]) for array in arrays.values()] + [draws]
+        except DataError as error:
+            faults.append(error)
+            raise
 
     @tf.autograph.experimental.do_not_convert
     def make(item):
@@ -274,7 +280,14 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
     atexit.register(running.clear)
     try:
         for _ in items:
-            yield next(running[0])
+            try:
+                batch = next(running[0])
+            except tf.errors.OpError:
+                # TensorFlow tells of it as a fault of its own, with all of the stack.
+                if faults:
+                    raise faults[0] from None
+                raise
+            yield batch
     finally:
         running.clear()
         atexit.unregister(running.clear)

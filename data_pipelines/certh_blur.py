@@ -109,11 +109,16 @@ def _labels(root, place) -> dict[str, int]:
 
 
 def _csv_rows(path):
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-        file.seek(0)
-        rows = csv.reader(file, delimiter=max(",;\t", key=first.count))
-        yield from itertools.islice(rows, _MOST_ROWS)
+    try:
+        if (size := os.path.getsize(path)) > _MOST_BYTES:
+            raise ValueError(f"has {size} bytes")
+        with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+            first = file.readline()
+            file.seek(0)
+            rows = csv.reader(file, delimiter=max(",;\t", key=first.count))
+            return list(itertools.islice(rows, _MOST_ROWS))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a sheet ({error}); unpack the set again") from error
 
 
 def _xlsx_rows(path):

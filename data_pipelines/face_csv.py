@@ -22,6 +22,9 @@ def rows(path: str) -> list[Row]:
       DataError: it cannot be read, or a line has no file or no second column.
     """
     try:
+        # Anything else than a file, a pipe for one, could make the reading wait for ever.
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise ValueError("it is no file")
         if os.path.getsize(path) > _LARGEST:
             raise ValueError(f"it has more than {_LARGEST:,} bytes")
         with open(path, newline="", encoding="utf-8-sig") as file:

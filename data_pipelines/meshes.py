@@ -9,7 +9,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +58,9 @@ def find(paths: list[str], up: str = "y") -> tuple[list[Mesh], Tally]:
     upright = np.eye(3) if up == "y" else _FROM_Z_UP
     found, faulty = [], {}
     for path in paths:
+        # Anything else than a file or a folder, a pipe for one, could make the reading wait for ever.
+        if os.path.exists(path) and not os.path.isdir(path) and not os.path.isfile(path):
+            raise DataError(f"{path}: is neither a file nor a folder; give another one")
         files = _walk(path) if os.path.isdir(path) else [os.path.basename(path)]
         root = path if os.path.isdir(path) else os.path.dirname(path)
         for file in files:
@@ -178,7 +180,9 @@ def read(
     voxelise.trimesh()
     meshes, tally = find(paths, up)
     chosen = select(meshes, classes)
-    chosen.sort(key=lambda item: (hashlib.sha256(item[0].name.encode()).digest(), item[0].source))
+    # Names of files may be no text.
+    digests = {mesh.name: hashlib.sha256(mesh.name.encode("utf-8", "surrogateescape")).digest() for mesh, _ in chosen}
+    chosen.sort(key=lambda item: (digests[item[0].name], item[0].source))
     store = _Store(cache, resolution, filled)
     volumes, labels, seen = [], [], set()
     every = 0.5 if sys.stderr.isatty() else 15
@@ -245,11 +249,10 @@ class _Store:
 
     def _content(self, mesh):
         if not mesh.member:
-            with open(mesh.source, "rb") as file:
-                content = file.read(voxelise.MOST_BYTES + 1)
-            if len(content) > voxelise.MOST_BYTES:
+            if os.path.getsize(mesh.source) > voxelise.MOST_BYTES:
                 raise ValueError(f"more than {voxelise.MOST_BYTES:,} bytes")
-            return content
+            with open(mesh.source, "rb") as file:
+                return file.read()
         if mesh.source not in self.archives:
             self.archives[mesh.source] = sh3f.open_archive(mesh.source)
         return sh3f.read_member(self.archives[mesh.source], mesh.member, voxelise.MOST_BYTES)
@@ -266,9 +269,14 @@ class _Store:
         try:
             os.makedirs(self.folder, exist_ok=True)
             # Whole or not at all, though several programs may write the same.
-            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as file:
-                np.save(file, packed)
-            os.replace(file.name, path)
+            part = f"{path}.{os.getpid()}.part"
+            try:
+                with open(part, "wb") as file:
+                    np.save(file, packed)
+                os.replace(part, path)
+            finally:
+                if os.path.exists(part):
+                    os.unlink(part)
         except OSError as error:
             raise DataError(
                 f"{self.folder}: cannot keep voxels there ({error.strerror}); set XDG_CACHE_HOME to another folder"

@@ -103,13 +103,24 @@ def _free(output) -> str:
 
 
 def _write(output, arrays) -> None:
-    # x: never over a file that came to be in the meantime.
-    with open(output, "xb") as file:
-        try:
+    part = f"{output}.{os.getpid()}.part"
+    try:
+        with open(part, "xb") as file:
             np.savez(file, **arrays)
-        except BaseException:
-            os.unlink(output)
-            raise
+        _name(part, output)
+    finally:
+        if os.path.exists(part):
+            os.unlink(part)
+
+
+def _name(part, output) -> None:
+    """Gives a whole file its name, never over a file that came to be in the meantime."""
+    try:
+        os.link(part, output)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        os.replace(part, _free(output))
 
 
 def _report(output, arrays, tally):

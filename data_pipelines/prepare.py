@@ -135,6 +135,9 @@ _FACES = {
 
 def main(arguments=None) -> int:
     given = _parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        # Names of files may be no text in the terminal's encoding.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if given.name == "images":
             options = {"crop": given.crop, "grey": given.grey, "test": given.test}

@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 
-from data_pipelines import DataError, _tensorflow, digits5k, idx, stacked, synthetic_faces, voxels
+from data_pipelines import DataError, _tensorflow, digits5k, idx, npz, stacked, synthetic_faces, voxels
 
 # Sets whose idx files `python -m data_pipelines.prepare NAME --from FOLDER` takes.
 IDX_SETS = ("mnist", "fashion_mnist")
@@ -66,8 +66,9 @@ def load(name: str, *, path: str = "", data_dir: str = "", **options) -> dict[st
         where = f"{path or name}, split {split}"
         _check(arrays["image"], arrays["label"], where)
         for more in _MORE:
-            if more in arrays and arrays[more].shape != arrays["label"].shape:
-                raise DataError(f"{where}: {more} is {list(arrays[more].shape)}, not [{len(arrays['label'])}]")
+            if more in arrays and (arrays[more].shape != arrays["label"].shape or arrays[more].dtype != np.int64):
+                found = f"{arrays[more].dtype} {list(arrays[more].shape)}"
+                raise DataError(f"{where}: {more} is {found}, not integers [{len(arrays['label'])}]")
         side = arrays["image"].shape[1]
         if options.get("resolution") not in (None, side):
             raise DataError(f"{path}: its volumes have {side} voxels a side, not {options['resolution']}")
@@ -113,12 +114,7 @@ def _load_files(path):
         return idx.read_folder(path)
     if not os.path.isfile(path) or not path.endswith(".npz"):
         raise DataError(f"{path}: is neither a folder of idx files nor an .npz file; set config.data.path to one")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file}
-    # A damaged zip file shows itself in many ways.
-    except Exception as error:
-        raise DataError(f"{path}: cannot be read as .npz of plain arrays ({error}); write it again") from error
+    arrays = npz.read(path)
     missing = [name for name in _ARRAYS if name not in arrays]
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; it has {', '.join(arrays) or 'nothing'}")

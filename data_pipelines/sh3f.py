@@ -37,7 +37,8 @@ def open_archive(path: str) -> zipfile.ZipFile:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    # A damaged one shows itself in many ways.
+    except Exception as error:
         raise DataError(f"{path}: cannot be read as a zip file ({error}); fetch it again") from error
     if len(archive.infolist()) > _MOST_MEMBERS:
         archive.close()
@@ -117,18 +118,17 @@ def parse_properties(text: str) -> dict[str, str]:
 
 
 def _logical_lines(text):
-    begun = ""
+    begun = []
     # Not splitlines, which takes more for a line's end than Java does.
     for line in [*re.split(r"\r\n|\r|\n", text), ""]:
         line = line.lstrip(" \t\f")
         # A comment never goes on in the next line, whatever it ends with; a line that goes on may begin with #.
         if not begun and line[:1] in ("#", "!"):
             continue
-        whole = begun + line
         if (len(line) - len(line.rstrip("\\"))) % 2:
-            begun = whole[:-1]
+            begun += filter(None, [line[:-1]])
             continue
-        begun = ""
+        whole, begun = "".join([*begun, line]), []
         if whole:
             yield whole
 
@@ -140,4 +140,6 @@ def _unescape(text):
         code, other = match.groups()
         return chr(int(code, 16)) if code else named.get(other, other)
 
-    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.?))", character, text)
+    found = re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.?))", character, text)
+    # Java's characters have 16 bits: two make one of the rarer ones, and half of such a pair is none.
+    return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -7,20 +7,18 @@ of 12 poses around the vertical axis, which is the array's third.
 import io
 import os
 import sys
-import zlib
 
 import numpy as np
 from scipy import io as scipy_io
 from tqdm import tqdm
 
-from data_pipelines import DataError
+from data_pipelines import DataError, mat_files
 
 SPLITS = ("train", "test")
 _SIDE = 30
 RESOLUTIONS = (32, 64)
 # Of a file and of what is compressed in it: even as float64, 30^3 values are fewer.
 _MOST_BYTES = 2**20
-_HEADER, _COMPRESSED = 128, 15
 
 
 def classes_of(folder: str) -> list[str]:
@@ -119,7 +117,7 @@ def read(path: str) -> np.ndarray:
         raise ValueError(f"has more than {_MOST_BYTES:,} bytes")
     with open(path, "rb") as file:
         content = file.read(_MOST_BYTES)
-    _check_elements(content)
+    mat_files.check(content, _MOST_BYTES)
     shapes = {name: shape for name, shape, _ in scipy_io.whosmat(io.BytesIO(content))}
     if shapes.get("instance") != (_SIDE,) * 3:
         raise ValueError(f"holds {shapes or 'nothing'}, not 'instance' {(_SIDE,) * 3}")
@@ -128,21 +126,3 @@ def read(path: str) -> np.ndarray:
         raise ValueError("'instance' has other values than 0 and 1")
     # From (x, y, z) with z up to (x, z, -y): turned, not mirrored.
     return volume.astype(np.uint8).transpose(0, 2, 1)[:, :, ::-1]
-
-
-def _check_elements(content):
-    """Refuses, before scipy looks at it, what is not version 5 or would grow when decompressed."""
-    if content[124:128] not in (b"\x00\x01IM", b"\x01\x00MI"):
-        raise ValueError("is no .mat file of version 5 (save it with -v6 or -v7, not -v7.3)")
-    order = "little" if content[126:128] == b"IM" else "big"
-    at = _HEADER
-    while at < len(content):
-        kind, size = (int.from_bytes(content[at + i : at + i + 4], order) for i in (0, 4))
-        if at + 8 + size > len(content):
-            raise ValueError("is truncated")
-        if kind == _COMPRESSED:
-            inflater = zlib.decompressobj()
-            inflater.decompress(content[at + 8 : at + 8 + size], _MOST_BYTES)
-            if inflater.unconsumed_tail or not inflater.eof:
-                raise ValueError(f"a variable has more than {_MOST_BYTES:,} bytes, or is truncated")
-        at += 8 + size

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines import DataError, ages, face_drawing, face_numbers
+from data_pipelines import DataError, ages, face_drawing, face_numbers, npz
 
 # {set: persons in each split}; the test split's come after the training split's.
 SETS = {"synthetic_faces": {"train": 3_400, "test": 340}, "few_synthetic_faces": {"train": 100, "test": 10}}
@@ -83,11 +83,9 @@ def read(name: str = "synthetic_faces") -> dict[str, dict[str, np.ndarray]]:
     if not os.path.isfile(path):
         _keep(path, _all(SETS[name]))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            names = ("image", "label", "age", "identity")
-            return {split: {key: file[f"{split}_{key}"] for key in names} for split in SETS[name]}
-    # A damaged zip file shows itself in many ways.
-    except Exception as error:
+        kept, names = npz.read(path), ("image", "label", "age", "identity")
+        return {split: {key: kept[f"{split}_{key}"] for key in names} for split in SETS[name]}
+    except (DataError, KeyError) as error:
         raise DataError(f"{path}: cannot be read ({error}); delete it, and the faces are drawn again") from error
 
 

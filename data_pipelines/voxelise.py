@@ -1,6 +1,7 @@
 """From the bytes of a mesh file to voxels, in the axes of `volumes`; trimesh reads the file, numpy does the rest."""
 
 import io
+import json
 
 import numpy as np
 from scipy import ndimage
@@ -47,6 +48,8 @@ def load(content: bytes, suffix: str) -> tuple[np.ndarray, np.ndarray]:
     """
     if suffix not in SUFFIXES:
         raise ValueError(f"{suffix or 'no ending'} is none of {', '.join(SUFFIXES)}")
+    if suffix == ".glb":
+        _check_glb(content)
     options = {"skip_materials": True} if suffix == ".obj" else {}
     scene = trimesh().load_scene(io.BytesIO(content), file_type=suffix[1:], process=False, **options)
     # Counted before they are put together: a scene may show one part many times.
@@ -60,6 +63,15 @@ def load(content: bytes, suffix: str) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(used).all():
         raise ValueError("vertices that are not finite")
     return vertices, faces
+
+
+def _check_glb(content):
+    """Refuses a GLB file whose tables say that they are larger than a mesh may be: trimesh makes room as they say."""
+    size = int.from_bytes(content[12:16], "little")
+    tables = json.loads(content[20 : 20 + size]).get("accessors", ())
+    # A triangle has three corners, with places, normals, colours and the like.
+    if sum(abs(table["count"]) for table in tables) > 16 * MOST_TRIANGLES:
+        raise ValueError(f"its tables have too many rows for {MOST_TRIANGLES:,} triangles")
 
 
 def upright(vertices: np.ndarray, rotation: np.ndarray, size: tuple[float, float, float] | None) -> np.ndarray:

@@ -5,12 +5,12 @@ folder with `wiki.mat` and the pictures; each shows a face and, on every side, 4
 `face_location` is the face's place in the photograph that the picture was cut from, and of no use here.)
 """
 
+import io
 import os
-import zlib
 
 import numpy as np
 
-from data_pipelines import DataError, ages, face_photos
+from data_pipelines import DataError, ages, face_photos, mat_files
 from data_pipelines.face_photos import Row
 
 MAT = "wiki.mat"
@@ -61,8 +61,9 @@ def _fields(path):
     import scipy.io
 
     try:
-        _check_size(path)
-        wiki = scipy.io.loadmat(path, variable_names=["wiki"])["wiki"]
+        content = _content(path)
+        mat_files.check(content, _LARGEST)
+        wiki = scipy.io.loadmat(io.BytesIO(content), variable_names=["wiki"])["wiki"]
         # A struct of 1x1, whose fields are rows of numbers or of cells.
         fields = {name: wiki[name][0, 0].reshape(-1) for name in _FIELDS}
         lengths = {name: len(field) for name, field in fields.items()}
@@ -78,22 +79,11 @@ def _fields(path):
         ) from error
 
 
-def _check_size(path):
-    """Raises ValueError unless a MATLAB 5 file, unpacked, stays below the largest size."""
+def _content(path):
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size > _LARGEST:
             raise ValueError(f"it has more than {_LARGEST:,} bytes")
-        header = file.read(128)
-        order = {b"IM": "little", b"MI": "big"}.get(header[126:128])
-        if order is None:
-            raise ValueError("it is not of MATLAB's version 5 to 7")
-        total = 0
-        while len(tag := file.read(8)) == 8:
-            kind, size = int.from_bytes(tag[:4], order), int.from_bytes(tag[4:], order)
-            content = file.read(size)
-            total += len(zlib.decompressobj().decompress(content, _LARGEST)) if kind == 15 else size
-            if total >= _LARGEST:
-                raise ValueError(f"unpacked it has more than {_LARGEST:,} bytes")
+        return file.read()
 
 
 def _text(cell):

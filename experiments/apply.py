@@ -26,9 +26,9 @@ import jax
 import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from data_pipelines import pictures
 from experiments import apply_faces, apply_photos, figures, photo_files, runs
 from experiments.commands import UsageError, define_best, start
 
@@ -51,25 +51,24 @@ def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
       UsageError: if it is no picture, or of another size; colours are converted.
     """
     height, width, channels = shape
+    # By the head of the file, before memory is taken for its pixels.
+    if (found := photo_files.size(path)) != (height, width):
+        raise UsageError(f"{path} is {found[1]}x{found[0]}, but this run's networks take {width}x{height}: resize it.")
+    # A damaged file shows itself in many ways.
     try:
-        with Image.open(path) as picture:
-            picture = picture.convert("L" if channels == 1 else "RGB")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        picture = pictures.upright(str(path)).convert("L" if channels == 1 else "RGB")
+    except Exception as error:
         raise UsageError(f"{path} cannot be read as a picture: {error}.") from error
-    if picture.size != (width, height):
-        raise UsageError(
-            f"{path} is {picture.width}x{picture.height}, but this run's networks take {width}x{height}: resize it."
-        )
     return np.asarray(picture, np.float32).reshape(shape) / 127.5 - 1
 
 
 def restore_masked(gan, state, pairs: dict[Path, Path]) -> None:
     """Restores masked pictures of the size that the run was trained on."""
     shape = gan.inputs(1)["masked"].shape[1:]
-    pictures = {path: read_picture(path, shape) for path in pairs}
+    given = {path: read_picture(path, shape) for path in pairs}
     mask = None if MASK.value is None else (read_picture(Path(MASK.value), shape) > 0).astype(np.float32)[None]
     sample = jax.jit(gan.sample)
-    for path, picture in tqdm(pictures.items(), desc="restoring", disable=len(pictures) == 1):
+    for path, picture in tqdm(given.items(), desc="restoring", disable=len(given) == 1):
         inputs = {"masked": picture[None]} if mask is None else {"masked": picture[None], "mask": mask}
         restored = np.asarray(sample(state, inputs, jax.random.key(0))["restored"])[0]
         figures.write(pairs[path], figures.to_uint8(restored).squeeze())

@@ -4,13 +4,16 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import jax
 from absl import app, flags, logging
+from flax.errors import FlaxError
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines import DataError
@@ -19,7 +22,7 @@ COMPILATION_CACHE = flags.DEFINE_bool("compilation_cache", True, "Keep compiled 
 
 
 # What the system refuses and a person can mend, with the exit status.
-_OUTSIDE = {errno.EACCES: 2, errno.EPERM: 2, errno.EROFS: 2, errno.ENOSPC: 1, errno.EDQUOT: 1}
+_OUTSIDE = {errno.EACCES: 2, errno.EPERM: 2, errno.EROFS: 2, errno.ENOSPC: 1, errno.EDQUOT: 1, errno.EFBIG: 1}
 
 
 class UsageError(Exception):
@@ -63,6 +66,47 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write files into, which stand in `path` once all of them are written; others in there stay."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.mkdir()
+    try:
+        yield part
+        if not path.exists():
+            part.rename(path)
+            return
+        for file in sorted(part.iterdir()):
+            file.replace(path / file.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+# What a value that does not fit leads to, somewhere in a network or a map.
+_MISFITS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError, MemoryError, FlaxError)
+
+
+@contextlib.contextmanager
+def fitting(what: str) -> Iterator[None]:
+    """Turns what values that do not fit lead to into a UsageError that begins with `what`, and ends with the place."""
+    try:
+        yield
+    except DataError:
+        raise
+    except _MISFITS as error:
+        own = [one for one in traceback.extract_tb(error.__traceback__) if "site-packages" not in one.filename]
+        said = (str(error).strip() or "no reason given").splitlines()[0]
+        place = f"{Path(own[-1].filename).name}, line {own[-1].lineno}"
+        raise UsageError(f"{what}: {type(error).__name__}: {said} ({place}).") from error
+
+
 def define_config() -> flags.FlagHolder:
     """Defines --config=FILE[:PRESET,...] and, through it, --config.FIELD=VALUE; None as a value empties a field."""
     config = config_flags.DEFINE_config_file("config", None, "Config file, with presets behind a colon.")
@@ -87,6 +131,7 @@ def start(main: Callable[[], int | None]) -> None:
     def guarded(argv):
         del argv
         logging.set_verbosity(logging.ERROR)  # Orbax warns of its own options
+        _print_any_name()
         if COMPILATION_CACHE.value:
             jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -94,12 +139,21 @@ def start(main: Callable[[], int | None]) -> None:
             sys.exit(main())
         except (UsageError, DataError) as error:
             fail(error)
+        except MemoryError as error:
+            fail(f"There is not enough memory: {str(error) or 'what was asked for does not fit'}.", status=1)
         except OSError as error:
             if error.errno not in _OUTSIDE:
                 raise
             fail(f"{error.strerror}: {error.filename or 'what is written'}.", status=_OUTSIDE[error.errno])
 
     app.run(guarded, flags_parser=_parse)
+
+
+def _print_any_name() -> None:
+    """Lets what is printed hold names of files that are no text in the terminal's encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's streams have none
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -115,6 +169,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
             set_field(flags.FLAGS.config, argument.removeprefix("--config.").removesuffix("=None"), None)
     except AttributeError as error:
         fail(_unknown_field(error))
+    except SyntaxError as error:
+        fail(f"{error.filename}, line {error.lineno}: {error.msg}; --config takes a Python file with get_config().")
     except (flags.Error, UsageError, ValueError, TypeError, KeyError, OSError) as error:
         fail(str(error.args[0]).strip().splitlines()[-1])
     if len(rest) > 1:

@@ -8,8 +8,8 @@ import json
 import jax
 from absl import flags
 
-from experiments import data, graph, runs
-from experiments.commands import define_config, start
+from experiments import data, graph, rehearsal, runs
+from experiments.commands import define_config, fitting, start
 
 CONFIG = define_config()
 JSON = flags.DEFINE_bool("json", False, "Print {player: {'trainable': n, 'other': n}} only.")
@@ -26,8 +26,10 @@ def step_cost(config, gan, phase: str) -> tuple[float, float]:
 
 def main() -> None:
     config = CONFIG.value
-    gan = runs.build(config, axis=None)
-    state = jax.eval_shape(lambda: runs.initial(config, gan))
+    with fitting("The config cannot be used"):
+        rehearsal.check_numbers(config)
+        gan = runs.build(config, axis=None)
+        state = jax.eval_shape(lambda: runs.initial(config, gan))
     sizes = {name: graph.sizes(player) for name, player in state.players.items()}
     if JSON.value:
         print(json.dumps(sizes))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from data_pipelines import DataError, npz
 from experiments.commands import UsageError
 from gans import draws
 
@@ -41,9 +42,11 @@ def read(given: str | Path, size: int) -> jax.Array:
     file, numbers = re.fullmatch(r"(.*?)(?::(\d+(?:,\d+)*))?", str(given)).groups()
     path = Path(file)
     try:
-        content = np.load(path, allow_pickle=False)
-        latents = content["latent"] if isinstance(content, np.lib.npyio.NpzFile) else content
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        # Anything else than a file, a pipe for one, could make the reading wait for ever.
+        if path.exists() and not path.is_file():
+            raise DataError("it is no file")
+        latents = npz.read(path)["latent"] if zipfile.is_zipfile(path) else npz.read_array(path)
+    except (OSError, DataError, KeyError) as error:
         raise UsageError(
             f"{path} holds no latents: {error}; give an .npy, or an .npz with an array 'latent'."
         ) from error

@@ -28,14 +28,18 @@ def progress_bar(*iterable, **settings) -> tqdm:
 
 
 def read_metrics(workdir: Path) -> list[dict]:
-    """The lines of metrics.jsonl; a last line that was cut short is left out."""
+    """The lines of metrics.jsonl in the order of their steps; what is cut short or damaged is left out."""
     path = workdir / "metrics.jsonl"
-    records = []
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    records, last = [], -1
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
         try:
-            records.append(json.loads(line))
-        except ValueError:
-            break
+            record = json.loads(line)
+            if record["step"] <= last:
+                continue
+            last = int(record["step"])
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            continue
+        records.append(record)
     return records
 
 

@@ -1,13 +1,15 @@
 """Pickles of NumPy arrays in dictionaries, read without executing what a pickle may hold."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments import strict_pickles
 from experiments.commands import UsageError
-from experiments.torch_files import UNREADABLE
+from experiments.torch_files import LARGEST, UNREADABLE
+
+DEEPEST = 8  # dictionaries in each other
 
 
 class _Recorded:
@@ -33,13 +35,6 @@ ADMITTED = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        if (module, name) not in ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which arrays do not need")
-        return ADMITTED[module, name]
-
-
 def _array(recorded):
     _, shape, dtype, in_columns, content = recorded.state
     if (dtype.arguments[0], dtype.state[1]) != ("f4", "<"):
@@ -47,9 +42,11 @@ def _array(recorded):
     return np.frombuffer(content, "<f4").reshape(shape, order="F" if in_columns else "C")
 
 
-def _arrays(value):
+def _arrays(value, deepest=DEEPEST):
     if isinstance(value, dict):
-        return {str(name): _arrays(entry) for name, entry in value.items()}
+        if not deepest:
+            raise ValueError("it holds dictionaries in dictionaries in dictionaries")
+        return {str(name): _arrays(entry, deepest - 1) for name, entry in value.items()}
     if not isinstance(value, _Recorded):
         raise ValueError(f"it holds {type(value).__name__}, not only arrays")
     return _array(value)
@@ -62,8 +59,7 @@ def read(path: Path) -> dict[str, Any]:
       UsageError: if it is no such file, or asks for anything that such arrays do not need.
     """
     try:
-        with open(path, "rb") as file:
-            value = _Unpickler(file).load()
+        value = strict_pickles.Unpickler(strict_pickles.content(path, LARGEST), ADMITTED).load()
         if not isinstance(value, dict):
             raise ValueError("it holds no dictionary")
         return _arrays(value)

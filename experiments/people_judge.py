@@ -48,7 +48,7 @@ def trained(recipe: ConfigDict, train: Mapping[str, np.ndarray]) -> tuple[Any, d
             raise UsageError(
                 f"The judge cannot be kept ({error}); let XDG_CACHE_HOME name a writable folder."
             ) from error
-    return weights.read(path), {"path": str(path), "sha256": file_digest(path)}
+    return weights.read_kept(path), {"path": str(path), "sha256": file_digest(path)}
 
 
 def _train(recipe, train):

@@ -99,6 +99,8 @@ def _save(file, contents):
 
 def _converted(network, source):
     """The .npz file made of another one, or the other one if it is an .npz itself."""
+    if source.exists() and not source.is_file():
+        raise UsageError(f"The weights of {network} cannot be read from {source}: it is no file.")
     try:
         with open(source, "rb") as file:
             start = file.read(8)
@@ -161,6 +163,9 @@ def _from_keras(source):
         layer = re.match(r"(?:model_weights/)?(block\d_conv\d)/", path)
         # The shape bounds what is read; all but these two arrays are left aside.
         leaf = {4: "kernel", 1: "bias"}.get(len(item.shape)) if isinstance(item, h5py.Dataset) else None
+        # Nothing is read of other files, to which a data set may point.
+        if leaf and (item.external or item.is_virtual):
+            return
         if layer and leaf and item.size <= 3 * 3 * 512 * 512:
             params.setdefault(layer[1], {})[leaf] = np.asarray(item, np.float32)
 

@@ -73,6 +73,8 @@ def pairs(source: Path, target: Path, endings: Collection[str]) -> dict[Path, Pa
             raise UsageError(f"--output={target} is the input itself, which is never overwritten.")
         check_output(target)
         return {source: target}
+    if not source.is_dir():
+        raise UsageError(f"--input={source} is neither a file nor a folder.")
     found = sorted(path for path in source.iterdir() if path.suffix.lower() in pictures.SUFFIXES and path.is_file())
     if not found:
         raise UsageError(f"--input={source} holds no pictures ({', '.join(pictures.SUFFIXES)}).")

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiments import checkpoints, optimizers, weights
-from experiments.commands import UsageError, fields_of
+from experiments.commands import UsageError, fields_of, fitting, write_text
 from gans import parallel
 from gans.core import Gan, State, plain
 
@@ -119,7 +119,9 @@ def load(workdir: str | os.PathLike, axis: str | None = None, best: bool = False
     """
     workdir = Path(workdir)
     config, record = read_workdir(workdir)
-    gan, last = build(config, axis), None
+    with fitting(f"{workdir / 'config.json'} is damaged"):
+        gan = build(config, axis)
+    last = None
     if best:
         last = best_step(workdir, config, checkpoints.steps(workdir / "checkpoints"))
         if last is None:
@@ -139,10 +141,13 @@ def read_workdir(workdir: Path) -> tuple[ConfigDict, dict[str, dict[str, str]]]:
     if not path.is_file():
         raise UsageError(f"{workdir} is not the workdir of a run: it has no config.json.")
     content = read_json(path)
-    try:
-        return ConfigDict(content["config"]), content["frozen"]
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{path} is damaged: it has no config and frozen networks.") from error
+    parts = [content.get(name) for name in ("config", "frozen")] if isinstance(content, dict) else []
+    if not parts or not all(isinstance(part, dict) for part in parts):
+        raise UsageError(f"{path} is damaged: it has no config and frozen networks.")
+    config, record = parts
+    if not all(isinstance(entry, dict) and {"path", "sha256"} <= entry.keys() for entry in record.values()):
+        raise UsageError(f"{path} is damaged: its frozen networks have no path and sha256.")
+    return ConfigDict(config), record
 
 
 def claim_workdir(workdir: Path, config: ConfigDict) -> None:
@@ -162,7 +167,7 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
             )
         with alone_in(workdir):  # here already, not after the data were read and a judge was trained
             pass
-    elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+    elif workdir.exists() and (not workdir.is_dir() or any(path.suffix != ".part" for path in workdir.iterdir())):
         raise UsageError(f"{workdir} exists and is no run's workdir; choose a new or an empty folder.")
     existing = next(folder for folder in (workdir, *workdir.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -236,12 +241,10 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {error}.") from error
 
 
 def write_json(path: Path, content: Any) -> None:
     """Writes a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(part, path)
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -26,7 +26,7 @@ import numpy as np
 from absl import flags
 
 from experiments import data, figures, latents, meshes, runs
-from experiments.commands import UsageError, define_best, start
+from experiments.commands import UsageError, check_output, define_best, start, whole_folder
 from gans.scores.nearest import nearest
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
@@ -161,8 +161,9 @@ def write(output: Path, images: np.ndarray, inputs: dict[str, np.ndarray]) -> No
         if empty:
             print(f"{len(empty)} volumes are empty and have no file: {', '.join(map(str, empty))}")
     else:
-        for index, image in enumerate(pictures(images)):
-            figures.write(output / f"{index:05d}.png", image.squeeze())
+        with whole_folder(output) as folder:
+            for index, image in enumerate(pictures(images)):
+                figures.write(folder / f"{index:05d}.png", image.squeeze())
 
 
 def main() -> None:
@@ -171,6 +172,7 @@ def main() -> None:
         raise UsageError(f"--output={output} is neither a folder nor one of {', '.join(filter(None, SUFFIXES))}.")
     if NEAREST.value and output.suffix != ".png":
         raise UsageError(f"--nearest shows pictures beside each other: --output={output} must be a .png.")
+    check_output(output if output.suffix else output / "00000.png")
     gan, state = runs.load(workdir, best=BEST.value)
     config, _ = runs.read_workdir(workdir)
     if output.suffix in meshes.SUFFIXES and len(config.model.image_shape) != 4:

@@ -20,6 +20,7 @@ DTYPES = {"float32": "<f4", "int32": "<i4"}
 QUANTIZED = {"float16": "<f2", "uint8": "<u1", "uint16": "<u2"}
 # Of a manifest, in bytes; a model.json also holds the graph.
 LARGEST_MANIFEST = 2**26
+LARGEST = 2**30  # bytes of all tensors
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -46,6 +47,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _groups(path: Path) -> list[Mapping[str, Any]]:
+    # Anything else than a file, a pipe for one, could make the reading wait for ever.
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
     if (size := path.stat().st_size) > LARGEST_MANIFEST:
         raise ValueError(f"it has {size:,} bytes, more than the {LARGEST_MANIFEST:,} that a manifest may have")
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -63,6 +67,8 @@ def _read_group(folder, group):
     if (there := sum(shard.stat().st_size for shard in shards)) != asked:
         names = ", ".join(shard.name for shard in shards)
         raise ValueError(f"{names} has {there:,} bytes, but the shapes ask for {asked:,}")
+    if asked > LARGEST:
+        raise ValueError(f"its weights have {asked:,} bytes, more than the {LARGEST:,} that are read")
     content, offset = b"".join(shard.read_bytes() for shard in shards), 0
     for name, shape, dtype, stored, quantization in entries:
         count = math.prod(shape)

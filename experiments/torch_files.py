@@ -1,5 +1,6 @@
 """Files of weights that PyTorch wrote, read without PyTorch and without executing what a pickle may hold."""
 
+import io
 import math
 import pickle
 import struct
@@ -12,8 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments import strict_pickles
 from experiments.commands import UsageError
 
+# Bytes of all tensors, and of the pickle that describes them.
+LARGEST, LARGEST_STATE = 2**30, 2**26
 LEGACY_MAGIC, LEGACY_VERSION = 0x1950A86A20F9469CFC6C, 1001
 # What a damaged or foreign file can raise on its way through zipfile, pickle and NumPy.
 UNREADABLE = (
@@ -60,16 +64,16 @@ ADMITTED = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        if (module, name) not in ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which weights do not need")
-        return ADMITTED[module, name]
+class _Unpickler(strict_pickles.Unpickler):
+    def __init__(self, stream):
+        super().__init__(stream, ADMITTED)
 
     def persistent_load(self, identifier):
         kind, dtype, key, _, count, *view = identifier
         if kind != "storage" or any(part is not None for part in view):
-            raise pickle.UnpicklingError(f"it refers to {identifier}")
+            raise pickle.UnpicklingError("it refers to something else than storages of numbers")
+        if not isinstance(dtype, str) or not isinstance(key, str | int) or not isinstance(count, int):
+            raise pickle.UnpicklingError("a storage is described wrongly")
         return _Storage(dtype, key, count)
 
 
@@ -77,30 +81,32 @@ def _storages(state):
     return {tensor.storage for tensor in state.values() if isinstance(tensor, _Tensor)}
 
 
-def _read_zip(path):
-    with zipfile.ZipFile(path) as archive:
+def _read_zip(content):
+    with zipfile.ZipFile(content) as archive:
         (record,) = (name for name in archive.namelist() if name.endswith("data.pkl"))
-        folder = record.removesuffix("data.pkl")
-        with archive.open(record) as file:
-            state = _Unpickler(file).load()
-        return state, {
-            storage: np.frombuffer(archive.read(f"{folder}data/{storage.key}"), storage.dtype)
-            for storage in _storages(state)
-        }
+        if archive.getinfo(record).file_size > LARGEST_STATE:
+            raise ValueError(f"{record} unpacks to more than {LARGEST_STATE:,} bytes")
+        state, folder = _Unpickler(io.BytesIO(archive.read(record))).load(), record.removesuffix("data.pkl")
+        members = {one: archive.getinfo(f"{folder}data/{one.key}") for one in _storages(state)}
+        sizes = {one: one.count * np.dtype(one.dtype).itemsize for one in members}
+        if wrong := [member.filename for one, member in members.items() if member.file_size != sizes[one]]:
+            raise ValueError(f"{wrong[0]} has not as many bytes as its tensors need")
+        if sum(sizes.values()) > LARGEST:
+            raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
+        return state, {one: np.frombuffer(archive.read(member), one.dtype) for one, member in members.items()}
 
 
-def _read_legacy(path):
-    with open(path, "rb") as file:
-        if (_Unpickler(file).load(), _Unpickler(file).load()) != (LEGACY_MAGIC, LEGACY_VERSION):
-            raise pickle.UnpicklingError("it is a pickle of something else")
-        _Unpickler(file).load()  # facts about the machine that wrote it
-        state, keys = _Unpickler(file).load(), _Unpickler(file).load()
-        by_key = {storage.key: storage for storage in _storages(state)}
-        values = {}
-        for storage in (by_key[key] for key in keys):
-            count = int.from_bytes(file.read(8), "little")
-            values[storage] = np.frombuffer(file.read(count * np.dtype(storage.dtype).itemsize), storage.dtype)
-        return state, values
+def _read_legacy(content):
+    if (_Unpickler(content).load(), _Unpickler(content).load()) != (LEGACY_MAGIC, LEGACY_VERSION):
+        raise pickle.UnpicklingError("it is a pickle of something else")
+    _Unpickler(content).load()  # facts about the machine that wrote it
+    state, keys = _Unpickler(content).load(), _Unpickler(content).load()
+    by_key = {storage.key: storage for storage in _storages(state)}
+    values = {}
+    for storage in (by_key[key] for key in keys):
+        count = int.from_bytes(content.read(8), "little")
+        values[storage] = np.frombuffer(content.read(count * np.dtype(storage.dtype).itemsize), storage.dtype)
+    return state, values
 
 
 def _array(tensor, values):
@@ -121,7 +127,10 @@ def read(path: Path) -> dict[str, np.ndarray]:
       UsageError: if it is no such file, or asks for anything that a state dict of such arrays does not need.
     """
     try:
-        state, values = (_read_zip if zipfile.is_zipfile(path) else _read_legacy)(path)
+        content = strict_pickles.content(path, LARGEST)
+        zipped = zipfile.is_zipfile(content)
+        content.seek(0)
+        state, values = (_read_zip if zipped else _read_legacy)(content)
         if not all(isinstance(name, str) and isinstance(tensor, _Tensor) for name, tensor in state.items()):
             raise ValueError("it holds more than named tensors")
         return {name: _array(tensor, values[tensor.storage]) for name, tensor in state.items()}

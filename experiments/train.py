@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiments import data, figures, graph, logs, runs, scoring
+from experiments import data, figures, graph, logs, rehearsal, runs, scoring
 from experiments.checkpoints import Checkpoints, set_aside, steps
-from experiments.commands import UsageError
+from experiments.commands import UsageError, fitting
 from experiments.sentinel import Collapsed, Sentinel
 from gans import parallel
 from gans.core import State
@@ -73,15 +73,18 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
       sentinel.Collapsed: likewise, if the players are out of balance and the config asks to stop then.
       Interrupted: after SIGTERM or SIGINT, when a checkpoint is written.
     """
-    check(config)
-    gan = runs.build(config)
-    jax.eval_shape(lambda: runs.initial(config, gan))  # refuses what does not fit, at no cost
+    with fitting("The config cannot be used"):
+        check(config)
+        gan = runs.build(config)
+        jax.eval_shape(lambda: runs.initial(config, gan))  # refuses what does not fit, at no cost
     runs.claim_workdir(workdir, config)
 
     # Read the data, and what judges: it learns from all of the training split.
     splits = data.read(config)
+    rehearsal.check_pictures(config, splits["train"])
     frozen, record = scoring.frozen_networks(config, splits["train"])
     splits = data.hold_out(config, splits)
+    rehearsal.check_steps(config, gan, splits["train"], frozen)
     if config.best.score and not runs.score_history(workdir):
         untrained = runs.initial(config, gan, frozen)
         check_best(config, scoring.scores(config, gan, untrained, record, splits["validation"], "validation"))
@@ -183,6 +186,7 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
 
 def check(config: ConfigDict) -> None:
     """Refuses, before any work, lengths and cadences that do not fit together, and maps that do not exist."""
+    rehearsal.check_numbers(config)
     data.maps(config, config.data.maps + config.data.evaluation_maps)
     devices = jax.device_count()
     if config.batch_size % (devices * config.accumulate):

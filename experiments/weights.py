@@ -18,29 +18,45 @@ import optax
 from flax.errors import FlaxError
 from ml_collections import ConfigDict
 
-from data_pipelines import batching, images
+from data_pipelines import DataError, batching, images, npz
 from experiments.checkpoints import file_digest
-from experiments.commands import UsageError, cache_folder
+from experiments.commands import UsageError, cache_folder, whole_file
 from experiments.logs import progress_bar
 from gans.frozen import digits
 from gans.frozen.compare import NETWORKS
 
+LARGEST = 2**30  # bytes of a network's weights; the largest that is read here has 10**8
 RECIPE_VERSION = 1  # raised whenever the code below would train other weights from the same recipe
 
 
 def save(path: Path, variables: Any) -> None:
     """Writes variables as an .npz file with one array a leaf, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with open(part, "wb") as file:
+    with whole_file(path) as file:
         np.savez(file, **flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/"))
-    os.replace(part, path)
 
 
 def read(path: Path) -> Any:
-    """Variables as `save` wrote them."""
-    with np.load(path, allow_pickle=False) as file:
-        return flax.traverse_util.unflatten_dict({name: file[name] for name in file.files}, sep="/")
+    """Variables as `save` wrote them.
+
+    Raises:
+      DataError: if it is damaged, holds objects, or is larger than `LARGEST`.
+    """
+    try:
+        return flax.traverse_util.unflatten_dict(npz.read(path, LARGEST), sep="/")
+    except (TypeError, AttributeError) as error:  # one name is another's beginning
+        raise DataError(f"{path}: holds no variables of a network ({error}); write it again") from error
+
+
+def read_kept(path: Path) -> Any:
+    """Variables in the user's cache folder, as `save` wrote them.
+
+    Raises:
+      UsageError: if the file is damaged.
+    """
+    try:
+        return read(path)
+    except DataError as error:
+        raise UsageError(f"{error}; or remove it, and it is made anew.") from error
 
 
 def fitting(leaves: Mapping[tuple[str, ...], np.ndarray], module: nn.Module, size: int, source: Path) -> Any:
@@ -125,7 +141,7 @@ def judge(recipe: ConfigDict, train: Mapping[str, np.ndarray]) -> tuple[Any, dic
             raise UsageError(
                 f"The judge cannot be kept ({error}); let XDG_CACHE_HOME name a writable folder."
             ) from error
-    return read(path), {"path": str(path), "sha256": file_digest(path)}
+    return read_kept(path), {"path": str(path), "sha256": file_digest(path)}
 
 
 def _train_judge(recipe, train):

@@ -13,9 +13,16 @@ os.environ["XLA_FLAGS"] = (
     + (" --xla_cpu_use_fusion_emitters=false" if jaxlib.version.__version_info__ < (0, 11) else "")
 )
 
+import hypothesis
 import jax
 import pytest
 
+# The same examples everywhere and always. `make test-faults` takes many more of them, EXAMPLES if it is set.
+SLOW = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large]
+ALIKE = {"derandomize": True, "database": None, "deadline": None, "suppress_health_check": SLOW}
+hypothesis.settings.register_profile("suite", max_examples=20, **ALIKE)
+hypothesis.settings.register_profile("thorough", max_examples=int(os.environ.get("EXAMPLES", "500")), **ALIKE)
+hypothesis.settings.load_profile("suite")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -18,7 +18,7 @@ import jax
 from absl import flags
 
 from experiments import configs, data, figures, processes, runs, scoring, table
-from experiments.commands import UsageError, start
+from experiments.commands import UsageError, start, write_text
 from experiments.configs import dcgan
 from experiments.train import Interrupted
 
@@ -160,7 +160,7 @@ def write_report(output: Path, protocol: dict) -> str:
     if any(result.row == "torch-dcgan" for result in results):
         title += f" The tutorial's networks are those for pictures of {protocol['torch_size']} pixels."
     text = table.markdown(results, title)
-    (output / "table.md").write_text(text)
+    write_text(output / "table.md", text)
     if (picture := table.picture(results)) is not None:
         figures.write(output / "samples.png", picture)
     return text

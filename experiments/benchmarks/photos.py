@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments import data, figures, perceptual, runs, tfjs_layers
-from experiments.commands import UsageError, check_output, start
+from experiments.commands import UsageError, check_output, start, write_text
 from gans.layers import enlarge
 from gans.restoration_game import fidelity
 
@@ -212,7 +212,7 @@ def main() -> None:
     seen = compare(config, splits["test"], methods, scores)
     text = report(config, seen)
     figures.write(output / "pictures.png", figures.sheet(seen.pictures))
-    (output / "table.md").write_text(text)
+    write_text(output / "table.md", text)
     print(f"\n{text}\n{output / 'table.md'}, {output / 'pictures.png'}")
 
 

@@ -21,7 +21,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from experiments import data, processes, runs, scoring, sweep, table, train
-from experiments.commands import UsageError, define_config, fail, start
+from experiments.commands import UsageError, define_config, fail, fitting, start, write_text
 
 CONFIG = define_config()
 OUTPUT = flags.DEFINE_string("output", None, "The sweep's folder.", required=True)
@@ -68,8 +68,9 @@ def check(configs: dict[str, ConfigDict]) -> None:
     """
     for name, config in configs.items():
         try:
-            runs.build(config)
-            data.maps(config, config.data.maps + config.data.evaluation_maps)
+            with fitting("The config cannot be used"):
+                runs.build(config)
+                data.maps(config, config.data.maps + config.data.evaluation_maps)
             runs.claim_workdir(Path(OUTPUT.value) / name, config)
         except UsageError as error:
             raise UsageError(f"{name}: {error}") from error
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str]) -> int:
         return interrupted.status
 
     text = table.markdown(results(configs, members), "Mean ± sample standard deviation over seeds.", {"": ".4g"})
-    (output / "table.md").write_text(text)
+    write_text(output / "table.md", text)
     print(text)
     return 1 if any(statuses.values()) else 0
 

@@ -1,4 +1,5 @@
 import itertools
+import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -167,6 +168,23 @@ def test_without_a_whole_photograph_there_is_nothing(scenes):
     with warnings.catch_warnings(), pytest.raises(DataError, match="none of the 4 photographs can be read.*0.png"):
         warnings.simplefilter("ignore")
         Cells(scenes, Library(), 16, 16)[0]
+
+
+@pytest.mark.parametrize("loader", ["memory", "tf.data"])
+@pytest.mark.filterwarnings("ignore:.*is left out")
+def test_photographs_that_disappear_while_batches_are_made(scenes, loader):
+    batches = train_batches({"image": Cells(scenes, Library(0), 16, 8)}, [], 8, 0, loader=loader)
+    next(batches)
+    os.remove(scenes[1].files[0])
+    for _ in range(8):
+        batch = next(batches)["image"]
+    assert set(batch[..., 0].ravel()) <= {0, 2, 3}
+    for number in (0, 2, 3):
+        os.remove(scenes[number].files[0])
+    # What was made ahead is still there; then one message, without TensorFlow's own stack.
+    with pytest.raises(DataError, match="none of the 4 photographs can be read.*No such file"):
+        for _ in range(50):
+            next(batches)
 
 
 def test_a_picture_unlike_its_head_is_damaged(scenes):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import PIL
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
@@ -32,6 +32,7 @@ def test_face_square(face, margin, box):
     assert faces.face_square(face, 100, 80, margin) == box
 
 
+@settings(max_examples=100)
 @given(
     st.tuples(*[st.integers(-50, 250)] * 2, *[st.integers(0, 300)] * 2),
     st.integers(1, 200),

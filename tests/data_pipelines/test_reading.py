@@ -120,7 +120,8 @@ def test_npz_file_of_faces(tmp_path):
         ({"train_label": np.arange(5)}, r"split train: labels are int64 \[5\], not integers \[6\]"),
         ({"train_label": np.zeros((6, 1), np.int64)}, r"labels are int64 \[6, 1\]"),
         ({"train_label": np.zeros(6)}, "labels are float64"),
-        ({"train_age": np.arange(5), "test_age": np.arange(2)}, r"split train: age is \[5\], not \[6\]"),
+        ({"train_age": np.arange(5), "test_age": np.arange(2)}, r"split train: age is int64 \[5\], not integers \[6\]"),
+        ({"train_age": np.full(6, np.nan), "test_age": np.zeros(2)}, "age is float64"),
         ({"train_label": np.array([print] * 6)}, "cannot be read as .npz of plain arrays"),
     ],
 )

@@ -180,7 +180,9 @@ class Harm:
 def test_no_pickle_is_executed(tmp_path, protocol, function, arguments):
     path = tmp_path / "vgg16.ckpt"
     path.write_bytes(pickle.dumps({"a": Harm(function, *arguments)}, protocol))
-    with pytest.raises(UsageError, match="vgg16.ckpt cannot be read as a pickle of arrays: it asks for"):
+    with pytest.raises(
+        UsageError, match="vgg16.ckpt cannot be read as a pickle of arrays: it (asks for|has the instruction)"
+    ):
         numpy_pickles.read(path)
 
 
