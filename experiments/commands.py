@@ -71,9 +71,20 @@ def define_config() -> flags.FlagHolder:
 
 
 def fail(message: object, status: int = 2) -> None:
-    """Prints one message and exits."""
+    """Prints one message and exits; the exception carries it as a note."""
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(status)
+    stop = SystemExit(status)
+    stop.add_note(str(message))
+    raise stop
+
+
+def explained(error: BaseException) -> tuple[str, int] | None:
+    """What to tell of an error that a person can mend, and the exit status; None for a fault of the program."""
+    if isinstance(error, UsageError | DataError):
+        return str(error), 2
+    if isinstance(error, OSError) and error.errno in _OUTSIDE:
+        return f"{error.strerror}: {error.filename or 'what is written'}.", _OUTSIDE[error.errno]
+    return None
 
 
 def start(main: Callable[[], int | None]) -> None:
@@ -87,12 +98,10 @@ def start(main: Callable[[], int | None]) -> None:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         try:
             sys.exit(main())
-        except (UsageError, DataError) as error:
-            fail(error)
-        except OSError as error:
-            if error.errno not in _OUTSIDE:
+        except (UsageError, DataError, OSError) as error:
+            if (told := explained(error)) is None:
                 raise
-            fail(f"{error.strerror}: {error.filename or 'what is written'}.", status=_OUTSIDE[error.errno])
+            fail(*told)
 
     app.run(guarded, flags_parser=_parse)
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiments import checkpoints, optimizers, weights
+from experiments import checkpoints, hosts, optimizers, weights
 from experiments.commands import UsageError, fields_of
 from gans import parallel
 from gans.core import Gan, State, plain
@@ -85,7 +85,7 @@ def restore(workdir: Path, config: ConfigDict, gan: Gan, last: int | None = None
     def target(meta):
         return jax.eval_shape(lambda: gan.phases[meta["phase"]].enter(initial(config, gan)))
 
-    found = checkpoints.restore_newest(workdir / "checkpoints", target, print, last)
+    found = checkpoints.restore_newest(workdir / "checkpoints", target, hosts.tell, last)
     return found and found[:2]
 
 

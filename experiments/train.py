@@ -1,5 +1,6 @@
 """The training loop."""
 
+import contextlib
 import json
 import signal
 from pathlib import Path
@@ -7,16 +8,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
-from experiments import data, figures, graph, logs, runs, scoring
+from experiments import data, figures, graph, hosts, logs, runs, scoring
 from experiments.checkpoints import Checkpoints, set_aside
 from experiments.commands import UsageError
 from experiments.sentinel import Collapsed, Sentinel
 from gans import parallel
-from gans.core import State
+from gans.core import Gan, State, Step
 
 ROLLBACKS = "rollbacks.json"
+_SIGNAL = "signal"  # the name, in batch and metrics, of the number of a signal that has reached a host, or 0
 
 
 class Interrupted(Exception):
@@ -57,7 +60,7 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
       init_from: workdir of another run whose players a new run starts with.
 
     Returns:
-      A table of the final scores, to be printed.
+      A table of the final scores, to be printed; of several processes only the first has it, and writes.
 
     Raises:
       UsageError: before any work, for a config or workdir that cannot be right.
@@ -68,20 +71,28 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
     check(config)
     gan = runs.build(config)
     jax.eval_shape(lambda: runs.initial(config, gan))  # refuses what does not fit, at no cost
-    runs.claim_workdir(workdir, config)
+    hosts.check_same("a config", json.dumps(config.to_dict(), default=str))
+    if hosts.first():
+        runs.claim_workdir(workdir, config)
 
     # Read the data, and what judges.
     splits = data.read(config)
-    frozen, record = scoring.frozen_networks(config, splits["train"])
-    runs.record_run(workdir, config, record)
-    with runs.alone_in(workdir):
+    sizes = {split: {name: len(array) for name, array in arrays.items()} for split, arrays in splits.items()}
+    hosts.check_same("data", sizes)
+    with hosts.first_before_others():
+        frozen, record = scoring.frozen_networks(config, splits["train"])
+    hosts.check_same("frozen networks", {name: entry["sha256"] for name, entry in record.items()})
+    if hosts.first():
+        runs.record_run(workdir, config, record)
+    hosts.check_shared(workdir)
+    with runs.alone_in(workdir) if hosts.first() else contextlib.nullcontext():
         state = None
         while state is None:
             try:
                 state = _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from)
             except (logs.Diverged, Collapsed) as error:
-                roll_back(config, workdir, error)
-    return scoring.report(workdir, config, gan, state, record, splits["test"])
+                hosts.by_first(lambda error=error: roll_back(config, workdir, error))
+    return scoring.report(workdir, config, gan, state, record, splits["test"]) if hosts.first() else ""
 
 
 def roll_back(config: ConfigDict, workdir: Path, error: logs.Diverged | Collapsed) -> None:
@@ -107,22 +118,23 @@ def rollbacks(workdir: Path) -> list[str]:
 def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
     """The state at the end of the last phase, from wherever the workdir's newest checkpoint stands."""
     # Find where to go on.
-    found = runs.restore(workdir, config, gan)
+    found = newest(workdir, config, gan)
+    order = hosts.from_first(len(rollbacks(workdir)))
     if found is None:
         step, state = 0, runs.initial(config, gan)
         if init_from is not None:
             state = with_players_of(state, init_from)
     else:
         step, state = found
-        print(f"Going on from step {step} of {workdir}.")
+        hosts.tell(f"Going on from step {step} of {workdir}.")
     state = parallel.replicate(state).replace(frozen=parallel.replicate(frozen))
 
     # Train phase by phase.
     total = sum(config.phases[phase].steps for phase in gan.phases)
     with (
         Interrupts() as interrupts,
-        logs.Logs(workdir, step, total, config.log_every, watching(config)) as log,
-        Checkpoints(workdir / "checkpoints", found and step, config.keep_checkpoints, config.keep_every) as checkpoints,
+        logs.Logs(workdir, step, total, config.log_every, watching(config), hosts.first()) as log,
+        writer(workdir, config, found and step) as checkpoints,
     ):
         if found is None:
             log.text("config", json.dumps(config.to_dict(), indent=2))
@@ -145,7 +157,7 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
                     phase=index,
                     start=step - start,
                     slices=gan.phases[phase].slices,
-                    order=len(rollbacks(workdir)),
+                    order=order,
                 )
                 state = loop.run(state, batches, step, end)
                 step = end
@@ -153,10 +165,35 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
     return state
 
 
+def newest(workdir: Path, config: ConfigDict, gan: Gan) -> tuple[int, State] | None:
+    """What `runs.restore` finds, at every process what process 0 does.
+
+    Raises:
+      UsageError: if a process cannot read what process 0 goes on from.
+    """
+    found = runs.restore(workdir, config, gan) if hosts.first() else None
+    step = hosts.from_first(found and found[0])
+    if step is None or hosts.first():
+        return found
+    found = runs.restore(workdir, config, gan, last=step)
+    if found is None or found[0] != step:
+        raise UsageError(f"The checkpoint of step {step} in {workdir}, which process 0 has read, is not whole here.")
+    return found
+
+
+def writer(workdir: Path, config: ConfigDict, step: int | None) -> contextlib.AbstractContextManager:
+    """The run's `Checkpoints` from `step` on; None, for the processes that write none."""
+    if not hosts.first():
+        return contextlib.nullcontext()
+    return Checkpoints(workdir / "checkpoints", step, config.keep_checkpoints, config.keep_every)
+
+
 def check(config: ConfigDict) -> None:
     """Refuses, before any work, lengths and cadences that do not fit together, and maps that do not exist."""
     data.maps(config, config.data.maps + config.data.evaluation_maps)
     devices = jax.device_count()
+    if devices != jax.local_device_count() * jax.process_count():
+        raise UsageError(f"This host has {jax.local_device_count()} of {devices} devices; all need the same number.")
     if config.batch_size % (devices * config.accumulate):
         raise UsageError(
             f"batch_size={config.batch_size} cannot be shared by {devices} devices"
@@ -211,6 +248,18 @@ def finite_players(players: Any) -> dict[str, jax.Array]:
     return {name: jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in own])) for name, own in leaves.items()}
 
 
+def hearing(step: Step) -> Step:
+    """The step, whose metrics tell the signal that any host has put into its batch."""
+
+    def heard(state, batch, key):
+        batch = dict(batch)
+        signal = jax.lax.pmax(batch.pop(_SIGNAL), runs.AXIS)
+        state, metrics = step(state, batch, key)
+        return state, {**metrics, _SIGNAL: signal}
+
+    return heard
+
+
 class Loop:
     """One phase's steps, with what happens between them."""
 
@@ -219,37 +268,53 @@ class Loop:
         self.config, self.workdir, self.gan, self.phase = config, workdir, gan, phase
         self.log, self.checkpoints, self.interrupts, self.examples = log, checkpoints, interrupts, examples
         step = gan.phases[phase].step
-        self.step = parallel.data_parallel(step if config.steps_per_dispatch == 1 else parallel.scan_steps(step))
+        step = step if config.steps_per_dispatch == 1 else parallel.scan_steps(step)
+        self.step = parallel.data_parallel(hearing(step) if hosts.several() else step)
         self.key = runs.run_key(config)
+        self.heard = None
 
     def run(self, state: State, batches, step: int, end: int) -> State:
         """The state at step `end`. Metrics are fetched one dispatch late, so that the device never waits for them."""
         pending = None
         while step < end:
-            state, metrics = self.step(state, next(batches), self.key)
+            state, metrics = self.step(state, self.telling(next(batches)), self.key)
             step += self.config.steps_per_dispatch
             if pending:
-                self.log.metrics(*pending)
+                self.take(*pending)
             pending = step, metrics
-            stop = self.interrupts.number
+            stop = self.heard if hosts.several() else self.interrupts.number
             if stop or step == end or step % self.config.checkpoint_every == 0:
-                self.log.metrics(*pending)
+                self.take(*pending)
                 pending = None
                 self.save(step, state)
             if stop:
-                self.checkpoints.wait()
+                if hosts.first():
+                    self.checkpoints.wait()
                 raise Interrupted(stop)
             if step % self.config.sample_every == 0:
-                self.draw(step, state)
+                hosts.by_first(lambda step=step, state=state: self.draw(step, state))
             if self.config.score_every and step % self.config.score_every == 0 and step < end:
-                self.keep_scores(step, state)
+                hosts.by_first(lambda step=step, state=state: self.keep_scores(step, state))
         return state
+
+    def telling(self, batch):
+        """The batch, which of several hosts tells the others of a signal that has reached this one."""
+        if not hosts.several():
+            return batch
+        return {**batch, _SIGNAL: np.full(jax.local_device_count(), self.interrupts.number or 0, np.int32)}
+
+    def take(self, step: int, metrics) -> None:
+        """Logs the metrics of a dispatch, and hears of signals: all hosts do at the same step."""
+        metrics = dict(metrics)
+        self.heard = int(metrics.pop(_SIGNAL, 0)) or None
+        self.log.metrics(step, metrics)
 
     def save(self, step: int, state: State) -> None:
         for name, finite in finite_players(state.players).items():
             if not finite:
                 raise logs.Diverged(f"Step {step}: the {name}'s parameters or optimizer state are not finite.")
-        self.checkpoints.save(step, state.replace(frozen=None), {"phase": self.phase})
+        if hosts.first():
+            self.checkpoints.save(step, state.replace(frozen=None), {"phase": self.phase})
 
     def keep_scores(self, step: int, state: State) -> None:
         new = self.score(state)

@@ -76,12 +76,12 @@ def data_parallel(step: Step, axis: str = "devices", devices: Sequence[jax.Devic
     Args:
       step: a Step on one device's share.
       axis: the mapped axis' name.
-      devices: the devices to use; all of them if None.
+      devices: the devices to use; all of them, on all hosts, if None.
 
     Returns:
-      A Step whose batch leaves are [devices, batch per device, ...]. It donates the state, except `frozen`; the state
-      and the metrics come back without a device axis. Put the state on the devices once with `replicate`, else the
-      first call does, and `frozen` travels at every call.
+      A Step whose batch leaves are [devices, batch per device, ...], of this host's devices alone. It donates the
+      state, except `frozen`; the state and the metrics come back without a device axis. Put the state on the devices
+      once with `replicate`, else the first call does, and `frozen` travels at every call; several hosts must.
     """
 
     def detached(state, frozen, batch, key):
@@ -99,8 +99,8 @@ def data_parallel(step: Step, axis: str = "devices", devices: Sequence[jax.Devic
 
 
 def replicate(tree: Any, devices: Sequence[jax.Device] | None = None) -> Any:
-    """A copy of the tree on each of the devices, as arrays without a device axis."""
-    mesh = Mesh(np.array(devices or jax.devices()), ("devices",))
+    """A copy of the tree on each of the devices, by default this host's, as arrays without a device axis."""
+    mesh = Mesh(np.array(devices or jax.local_devices()), ("devices",))
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
