@@ -26,6 +26,10 @@ class UsageError(Exception):
     """A mistake of the user: the message says what is wrong, where, and what to do."""
 
 
+class Failure(Exception):
+    """What ended a command that was asked for rightly, told in one message, with exit status 1."""
+
+
 def cache_folder() -> Path:
     """The user's cache folder of this project: $XDG_CACHE_HOME/gans, by default ~/.cache/gans."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gans"
@@ -71,15 +75,15 @@ def define_config() -> flags.FlagHolder:
 
 
 def fail(message: object, status: int = 2) -> None:
-    """Prints one message and exits; the exception carries it as a note."""
+    """Prints one message and exits."""
     print(f"error: {message}", file=sys.stderr)
-    stop = SystemExit(status)
-    stop.add_note(str(message))
-    raise stop
+    sys.exit(status)
 
 
 def explained(error: BaseException) -> tuple[str, int] | None:
     """What to tell of an error that a person can mend, and the exit status; None for a fault of the program."""
+    if isinstance(error, Failure):
+        return str(error), 1
     if isinstance(error, UsageError | DataError):
         return str(error), 2
     if isinstance(error, OSError) and error.errno in _OUTSIDE:
@@ -98,7 +102,7 @@ def start(main: Callable[[], int | None]) -> None:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         try:
             sys.exit(main())
-        except (UsageError, DataError, OSError) as error:
+        except (UsageError, Failure, DataError, OSError) as error:
             if (told := explained(error)) is None:
                 raise
             fail(*told)

@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import checkpoints, hosts, logs, train
-from experiments.commands import default_workdir, define_config, fail, start
+from experiments.commands import Failure, default_workdir, define_config, start
 from experiments.sentinel import Collapsed
 
 CONFIG = define_config()
@@ -39,9 +39,10 @@ def _train(workdir: Path) -> int:
     try:
         hosts.tell(train.train(CONFIG.value, workdir, INIT_FROM.value and Path(INIT_FROM.value)))
     except (logs.Diverged, Collapsed) as error:
-        fail(f"{error} The last good checkpoint is kept in {workdir / 'checkpoints'}.", status=1)
+        raise Failure(f"{error} The last good checkpoint is kept in {workdir / 'checkpoints'}.") from error
     except checkpoints.Unsaved as error:
-        fail(f"{error} Those before it are whole; when that is mended, the same command goes on from them.", status=1)
+        message = "Those before it are whole; when that is mended, the same command goes on from them."
+        raise Failure(f"{error} {message}") from error
     except train.Interrupted as interrupted:
         if hosts.first():
             print(f"{interrupted}; the same command goes on from here.", file=sys.stderr)

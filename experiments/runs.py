@@ -40,7 +40,11 @@ def build(config: ConfigDict, axis: str | None = AXIS) -> Gan:
         phase: {name: optimizers.make(settings, config.phases[phase].steps) for name, settings in players.items()}
         for phase, players in config.optimizers.items()
     }
-    grad = parallel.accumulate(config.accumulate) if config.accumulate > 1 else plain
+    grad = plain
+    if axis is not None and config.get("synchronised_norm", False):
+        grad = parallel.synchronised(axis)
+    if config.accumulate > 1:
+        grad = parallel.accumulate(config.accumulate, grad)
     if axis is not None:
         grad = parallel.mean_over(axis, grad)
     if strange := sorted(set(config.model) - set(inspect.signature(make).parameters)):
