@@ -208,7 +208,7 @@ class _Group:
     def _end(self, reason, status):
         self._begin_to_end()
         self._pass_on(reason, status)
-        print(f"error: {reason}", file=sys.stderr)
+        print(f"\nerror: {reason}", file=sys.stderr)  # the progress bar has not ended its line
         _exit(status)
 
     def _begin_to_end(self):
