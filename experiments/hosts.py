@@ -13,15 +13,18 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
+import numpy as np
 
 from experiments import meeting
 from experiments.commands import UsageError, explained
+from gans.core import Step
 
+SIGNAL = "signal"  # in batch and metrics, the number of a signal that has reached a process, or 0
 _GRACE = 3  # seconds
 
 _group: "_Group | None" = None  # of this process, as JAX has one of its own
@@ -62,6 +65,25 @@ def first_before_others() -> Iterator[None]:
     yield
     if first():
         gather(None)
+
+
+def hearing(step: Step, axis: str) -> Step:
+    """The step under `pmap`, whose metrics have the SIGNAL that `telling` put into the batch of any process."""
+
+    def heard(state, batch, key):
+        batch = dict(batch)
+        signal = jax.lax.pmax(batch.pop(SIGNAL), axis)
+        state, metrics = step(state, batch, key)
+        return state, {**metrics, SIGNAL: signal}
+
+    return heard
+
+
+def telling(batch: Mapping[str, np.ndarray], signal: int | None) -> Mapping[str, np.ndarray]:
+    """The batch of this process' devices, which with several processes tells the others of a signal."""
+    if not several():
+        return batch
+    return {**batch, SIGNAL: np.full(jax.local_device_count(), signal or 0, np.int32)}
 
 
 def tell(message: str) -> None:

@@ -50,7 +50,10 @@ def detected() -> Place | None:
     """The place of a task of SLURM's or Open MPI's, or of a TPU pod's host; None for a process that is alone.
 
     A cluster is asked only where there is more than one task: within an allocation of one, or outside of any, nothing
-    happens here but a look at the environment.
+    happens here but a look at the environment. (A host of TPUs is always asked.)
+
+    Raises:
+      UsageError: if the cluster cannot be asked.
     """
     from jax._src import cloud_tpu_init, clusters
 
@@ -68,9 +71,15 @@ def detected() -> Place | None:
         return None
     if tasks == 1:
         return None
-    address, tasks, task, devices = clusters.ClusterEnv.auto_detect_unset_distributed_params(
-        None, tasks, None, None, None, int(PATIENCE)
-    )
+    try:
+        address, tasks, task, devices = clusters.ClusterEnv.auto_detect_unset_distributed_params(
+            None, tasks, None, None, None, int(PATIENCE)
+        )
+    except Exception as error:  # whatever asking a cluster may raise
+        raise UsageError(
+            f"This is a task of a cluster that JAX cannot ask about the others ({error}); give --coordinator, "
+            "--processes and --process, or --processes=1 for a run of its own."
+        ) from error
     if address is None or tasks is None or task is None or tasks == 1:
         return None
     host, _, port = address.rpartition(":")

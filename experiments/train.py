@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import data, figures, graph, hosts, logs, runs, scoring
@@ -16,10 +15,9 @@ from experiments.checkpoints import Checkpoints, set_aside
 from experiments.commands import UsageError
 from experiments.sentinel import Collapsed, Sentinel
 from gans import parallel
-from gans.core import Gan, State, Step
+from gans.core import Gan, State
 
 ROLLBACKS = "rollbacks.json"
-_SIGNAL = "signal"  # the name, in batch and metrics, of the number of a signal that has reached a host, or 0
 
 
 class Interrupted(Exception):
@@ -248,18 +246,6 @@ def finite_players(players: Any) -> dict[str, jax.Array]:
     return {name: jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in own])) for name, own in leaves.items()}
 
 
-def hearing(step: Step) -> Step:
-    """The step, whose metrics tell the signal that any host has put into its batch."""
-
-    def heard(state, batch, key):
-        batch = dict(batch)
-        signal = jax.lax.pmax(batch.pop(_SIGNAL), runs.AXIS)
-        state, metrics = step(state, batch, key)
-        return state, {**metrics, _SIGNAL: signal}
-
-    return heard
-
-
 class Loop:
     """One phase's steps, with what happens between them."""
 
@@ -269,7 +255,7 @@ class Loop:
         self.log, self.checkpoints, self.interrupts, self.examples = log, checkpoints, interrupts, examples
         step = gan.phases[phase].step
         step = step if config.steps_per_dispatch == 1 else parallel.scan_steps(step)
-        self.step = parallel.data_parallel(hearing(step) if hosts.several() else step)
+        self.step = parallel.data_parallel(hosts.hearing(step, runs.AXIS) if hosts.several() else step)
         self.key = runs.run_key(config)
         self.heard = None
 
@@ -277,7 +263,7 @@ class Loop:
         """The state at step `end`. Metrics are fetched one dispatch late, so that the device never waits for them."""
         pending = None
         while step < end:
-            state, metrics = self.step(state, self.telling(next(batches)), self.key)
+            state, metrics = self.step(state, hosts.telling(next(batches), self.interrupts.number), self.key)
             step += self.config.steps_per_dispatch
             if pending:
                 self.take(*pending)
@@ -297,16 +283,10 @@ class Loop:
                 hosts.by_first(lambda step=step, state=state: self.keep_scores(step, state))
         return state
 
-    def telling(self, batch):
-        """The batch, which of several hosts tells the others of a signal that has reached this one."""
-        if not hosts.several():
-            return batch
-        return {**batch, _SIGNAL: np.full(jax.local_device_count(), self.interrupts.number or 0, np.int32)}
-
     def take(self, step: int, metrics) -> None:
-        """Logs the metrics of a dispatch, and hears of signals: all hosts do at the same step."""
+        """Logs the metrics of a dispatch, and hears what signal has reached any host: all do at the same step."""
         metrics = dict(metrics)
-        self.heard = int(metrics.pop(_SIGNAL, 0)) or None
+        self.heard = int(metrics.pop(hosts.SIGNAL, 0)) or None
         self.log.metrics(step, metrics)
 
     def save(self, step: int, state: State) -> None:

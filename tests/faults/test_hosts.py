@@ -31,7 +31,8 @@ def test_what_two_by_two_saved_goes_on_anywhere(processes, devices, whole, tmp_p
     started = several.start(tmp_path, processes, devices, *several.ARGUMENTS, f"--workdir={workdir}")
     assert several.statuses(started) == [0] * processes, several.said(tmp_path, 0)
     assert "Going on from step 4 of" in several.said(tmp_path, 0, "output")
-    assert_same_run(workdir, whole)
+    # The spread of a batch of fakes is taken on each device; nothing else in this game couples examples.
+    assert_same_run(workdir, whole, without=() if processes * devices == 4 else ("generator/diversity",))
 
 
 def running(tmp_path, workdir):
