@@ -48,8 +48,7 @@ def assert_close(one, other, name):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_four_devices_are_four_micro_batches(name, monkeypatch):
-    monkeypatch.setattr(parallel, "unrolled", lambda: False)  # a quarter of the compilation
+def test_four_devices_are_four_micro_batches(name):
     config = get_config(name)
     frozen = scoring.frozen_networks(config, {})[0] if "perceptual" in config else None
     one = make(config, parallel.accumulate(DEVICES))
