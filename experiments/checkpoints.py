@@ -88,7 +88,7 @@ def restore_newest(
         if trouble := problem(folder / str(step)):
             tell(f"Checkpoint {folder / str(step)} is passed over: {trouble}.")
             continue
-        with ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+        with ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(read_only=True, **_alone())) as manager:
             meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
             state_args = ocp.args.StandardRestore(_on_first_device(target(meta)))
             state = manager.restore(step, args=ocp.args.Composite(state=state_args))["state"]
@@ -99,6 +99,17 @@ def restore_newest(
 def _on_first_device(abstract):
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), abstract)
+
+
+def _alone() -> dict[str, Any]:
+    """Orbax's options for one of several processes that reads or writes without the others."""
+    if jax.process_count() == 1:
+        return {}
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process-{me}"
+    )
+    return {"create": False, "multiprocessing_options": alone}
 
 
 def set_aside(folder: Path, last: int | None) -> None:
@@ -126,7 +137,7 @@ class _Best(NamedTuple):
 
 
 class Checkpoints:
-    """Writes a run's checkpoints in the background; a context manager.
+    """Writes a run's checkpoints in the background; a context manager. Of several processes one has it.
 
     It keeps the newest `keep`, for good those of steps that are multiples of `keep_every`, unless that is 0, and the
     one of its steps that `best` names, unless that is None.
@@ -149,7 +160,9 @@ class Checkpoints:
         if keep_every:
             policies.append(ocp.checkpoint_managers.EveryNSteps(keep_every))
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=ocp.checkpoint_managers.AnyPreservationPolicy(policies), todelete_subdir=REMOVED
+            preservation_policy=ocp.checkpoint_managers.AnyPreservationPolicy(policies),
+            todelete_subdir=REMOVED,
+            **_alone(),
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
         self._sealer = concurrent.futures.ThreadPoolExecutor(1)
@@ -179,6 +192,8 @@ class Checkpoints:
                 f"Checkpoint {self.folder / str(step)} was not written: it takes {needed / 1e6:,.1f} MB, and its disk "
                 f"has {free / 1e6:,.1f} MB left."
             )
+        if jax.process_count() > 1:
+            state = jax.device_get(state)  # Orbax takes a process' own arrays for a part of one on all devices
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
         if not self._manager.save(step, args=arguments):
             raise RuntimeError(f"Orbax did not save step {step} in {self.folder}.")

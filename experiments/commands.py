@@ -29,6 +29,10 @@ class UsageError(Exception):
     """A mistake of the user: the message says what is wrong, where, and what to do."""
 
 
+class Failure(Exception):
+    """What ended a command that was asked for rightly, told in one message, with exit status 1."""
+
+
 def cache_folder() -> Path:
     """The user's cache folder of this project: $XDG_CACHE_HOME/gans, by default ~/.cache/gans."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gans"
@@ -125,6 +129,19 @@ def fail(message: object, status: int = 2) -> None:
     sys.exit(status)
 
 
+def explained(error: BaseException) -> tuple[str, int] | None:
+    """What to tell of an error that a person can mend, and the exit status; None for a fault of the program."""
+    if isinstance(error, Failure):
+        return str(error), 1
+    if isinstance(error, UsageError | DataError):
+        return str(error), 2
+    if isinstance(error, MemoryError):
+        return f"There is not enough memory: {str(error) or 'what was asked for does not fit'}.", 1
+    if isinstance(error, OSError) and error.errno in _OUTSIDE:
+        return f"{error.strerror}: {error.filename or 'what is written'}.", _OUTSIDE[error.errno]
+    return None
+
+
 def start(main: Callable[[], int | None]) -> None:
     """Parses the flags, runs `main`, and turns mistakes of the user into one message and exit status 2."""
 
@@ -137,14 +154,10 @@ def start(main: Callable[[], int | None]) -> None:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         try:
             sys.exit(main())
-        except (UsageError, DataError) as error:
-            fail(error)
-        except MemoryError as error:
-            fail(f"There is not enough memory: {str(error) or 'what was asked for does not fit'}.", status=1)
-        except OSError as error:
-            if error.errno not in _OUTSIDE:
+        except (UsageError, Failure, DataError, MemoryError, OSError) as error:
+            if (told := explained(error)) is None:
                 raise
-            fail(f"{error.strerror}: {error.filename or 'what is written'}.", status=_OUTSIDE[error.errno])
+            fail(*told)
 
     app.run(guarded, flags_parser=_parse)
 

@@ -81,6 +81,8 @@ def train_batches(
 ) -> Iterator[Arrays]:
     """Endless training batches, [devices, steps, ...] as `data_parallel` wants them, from a phase's step `start` on.
 
+    Of several hosts each gets the share of its own devices.
+
     Each `order` has the examples in another one.
     """
     steps = config.steps_per_dispatch
@@ -93,6 +95,8 @@ def train_batches(
         slices=slices,
         steps=None if steps == 1 else steps,
         devices=jax.local_device_count(),
+        host=jax.process_index(),
+        hosts=jax.process_count(),
         loader=config.data.loader,
     )
 

@@ -54,14 +54,19 @@ def _forget_after(workdir: Path, step: int) -> None:
 class Logs:
     """Writes a run's metrics and pictures into its workdir; a context manager."""
 
-    def __init__(self, workdir: Path, step: int, steps: int, every: int, sentinel: Sentinel | None = None):
-        """Goes on after `step` of `steps`, writing each `every`-th step's metrics; a sentinel sees these too."""
-        _forget_after(workdir, step)
+    def __init__(self, workdir: Path, step: int, steps: int, every: int, sentinel: Sentinel | None = None, writes=True):
+        """Goes on after `step` of `steps`, writing each `every`-th step's metrics; a sentinel sees these too.
+
+        One that does not write, for all but one of several processes, only looks at the metrics.
+        """
+        if writes:
+            _forget_after(workdir, step)
+        self._writes = writes
         self._every = every
         self._sentinel = sentinel
-        self._file = open(workdir / "metrics.jsonl", "a")  # noqa: SIM115 (closed in __exit__)
-        self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None)
-        self._bar = progress_bar(total=steps, initial=step, desc="training")
+        self._file = open(workdir / "metrics.jsonl" if writes else os.devnull, "a")  # noqa: SIM115 (closed in __exit__)
+        self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None, write_to_disk=writes)
+        self._bar = progress_bar(total=steps, initial=step, desc="training", disable=not writes)
         self._start = self._last_time = time.monotonic()
         self._last_step = step
 
@@ -104,7 +109,7 @@ class Logs:
         self._file.flush()
         for name, value in {**values, "steps_per_second": rate}.items():
             self._board.add_scalar(name, value, step)
-        if self._sentinel and (sentence := self._sentinel.look(step, values)):
+        if self._sentinel and (sentence := self._sentinel.look(step, values)) and self._writes:
             self._bar.write(sentence)
             self.text("collapse", sentence, step)
 
@@ -123,4 +128,5 @@ class Logs:
 
     def graph(self, graph: GraphDef) -> None:
         """Shows a graph in TensorBoard's GRAPHS tab."""
-        self._board.file_writer.add_event(Event(graph_def=graph.SerializeToString()))
+        if self._writes:
+            self._board.file_writer.add_event(Event(graph_def=graph.SerializeToString()))

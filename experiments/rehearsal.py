@@ -1,6 +1,7 @@
 """What a config asks for, looked through before any work: numbers that can be, steps that fit their data."""
 
 import math
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 import jax
@@ -44,6 +45,44 @@ LIMITS = {
     "optimizers.*.b1": (0, 1),
     "optimizers.*.b2": (0, 1),
 }
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses, before any work, lengths and cadences that do not fit together, and maps that do not exist."""
+    check_numbers(config)
+    data.maps(config, config.data.maps + config.data.evaluation_maps)
+    devices = jax.device_count()
+    if devices != jax.local_device_count() * jax.process_count():
+        raise UsageError(f"This host has {jax.local_device_count()} of {devices} devices; all need the same number.")
+    if config.batch_size % (devices * config.accumulate):
+        raise UsageError(
+            f"batch_size={config.batch_size} cannot be shared by {devices} devices"
+            + (f" in {config.accumulate} micro-batches each." if config.accumulate > 1 else ".")
+        )
+    lengths = {f"phases.{name}.steps": phase.steps for name, phase in config.phases.items()}
+    if not any(lengths.values()):
+        raise UsageError("No phase has any steps; set one of " + ", ".join(f"config.{name}" for name in lengths) + ".")
+    cadences = {name: value for name, value in lengths.items() if value != 0}
+    cadences |= {name: config[name] for name in ("log_every", "checkpoint_every", "sample_every")}
+    if config.score_every:
+        cadences["score_every"] = config.score_every
+    for name, value in cadences.items():
+        if value < 1 or value % config.steps_per_dispatch:
+            raise UsageError(f"{name}={value} must be a positive multiple of {config.steps_per_dispatch=}.")
+    if config.keep_every < 0 or config.keep_every % config.checkpoint_every:
+        raise UsageError(f"keep_every={config.keep_every} must be 0 or a multiple of {config.checkpoint_every=}.")
+    if not 0 <= config.data.validation < 1:
+        raise UsageError(f"data.validation={config.data.validation} is no share of the training split, in [0, 1).")
+    if config.best.score and not (config.data.validation and config.score_every):
+        raise UsageError("best.score needs a validation split and scores on the way: data.validation, score_every.")
+    if config.best.score and config.score_every % config.checkpoint_every:
+        raise UsageError(f"score_every={config.score_every} must be a multiple of {config.checkpoint_every=}.")
+
+
+def check_best(config: ConfigDict, scores: Iterable[str]) -> None:
+    """Refuses a best score that is none of those that the run will have."""
+    if config.best.score not in scores:
+        raise UsageError(f"best.score={config.best.score!r} is none of this run's scores: {', '.join(sorted(scores))}.")
 
 
 def check_numbers(config: ConfigDict) -> None:

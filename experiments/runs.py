@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiments import checkpoints, optimizers, weights
+from experiments import checkpoints, hosts, optimizers, weights
 from experiments.commands import UsageError, fields_of, fitting, write_text
 from gans import parallel
 from gans.core import Gan, State, plain
@@ -41,7 +41,11 @@ def build(config: ConfigDict, axis: str | None = AXIS) -> Gan:
         phase: {name: optimizers.make(settings, config.phases[phase].steps) for name, settings in players.items()}
         for phase, players in config.optimizers.items()
     }
-    grad = parallel.accumulate(config.accumulate) if config.accumulate > 1 else plain
+    grad = plain
+    if axis is not None and config.get("synchronised_norm", False):
+        grad = parallel.synchronised(axis)
+    if config.accumulate > 1:
+        grad = parallel.accumulate(config.accumulate, grad)
     if axis is not None:
         grad = parallel.mean_over(axis, grad)
     if strange := sorted(set(config.model) - set(inspect.signature(make).parameters)):
@@ -98,7 +102,7 @@ def restore(workdir: Path, config: ConfigDict, gan: Gan, last: int | None = None
     def target(meta):
         return jax.eval_shape(lambda: gan.phases[meta["phase"]].enter(initial(config, gan)))
 
-    found = checkpoints.restore_newest(workdir / "checkpoints", target, print, last)
+    found = checkpoints.restore_newest(workdir / "checkpoints", target, hosts.tell, last)
     return found and found[:2]
 
 

@@ -1,9 +1,10 @@
 """The training loop."""
 
+import contextlib
 import functools
 import json
 import signal
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from experiments import data, figures, graph, logs, rehearsal, runs, scoring
+from experiments import data, figures, graph, hosts, logs, rehearsal, runs, scoring
 from experiments.checkpoints import Checkpoints, set_aside, steps
 from experiments.commands import UsageError, fitting
 from experiments.sentinel import Collapsed, Sentinel
 from gans import parallel
-from gans.core import State
+from gans.core import Gan, State
 
 ROLLBACKS = "rollbacks.json"
 
@@ -65,7 +66,7 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
       init_from: workdir of another run whose players a new run starts with.
 
     Returns:
-      A table of the final scores, to be printed.
+      A table of the final scores, to be printed; of several processes only the first has it, and writes.
 
     Raises:
       UsageError: before any work, for a config or workdir that cannot be right.
@@ -74,29 +75,45 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
       Interrupted: after SIGTERM or SIGINT, when a checkpoint is written.
     """
     with fitting("The config cannot be used"):
-        check(config)
+        rehearsal.check(config)
         gan = runs.build(config)
         jax.eval_shape(lambda: runs.initial(config, gan))  # refuses what does not fit, at no cost
-    runs.claim_workdir(workdir, config)
+    hosts.check_same("a config", json.dumps(config.to_dict(), default=str))
+    if hosts.first():
+        runs.claim_workdir(workdir, config)
 
     # Read the data, and what judges: it learns from all of the training split.
     splits = data.read(config)
     rehearsal.check_pictures(config, splits["train"])
-    frozen, record = scoring.frozen_networks(config, splits["train"])
+    sizes = {split: {name: len(array) for name, array in arrays.items()} for split, arrays in splits.items()}
+    hosts.check_same("data", sizes)
+    with hosts.first_before_others():
+        frozen, record = scoring.frozen_networks(config, splits["train"])
+    hosts.check_same("frozen networks", {name: entry["sha256"] for name, entry in record.items()})
     splits = data.hold_out(config, splits)
     rehearsal.check_steps(config, gan, splits["train"], frozen)
-    if config.best.score and not runs.score_history(workdir):
-        untrained = runs.initial(config, gan, frozen)
-        check_best(config, scoring.scores(config, gan, untrained, record, splits["validation"], "validation"))
-    runs.record_run(workdir, config, record)
-    with runs.alone_in(workdir):
+    if hosts.first():
+        if config.best.score and not runs.score_history(workdir):
+            untrained = runs.initial(config, gan, frozen)
+            rehearsal.check_best(config, scoring.scores(config, gan, untrained, record, *validation(splits)))
+        runs.record_run(workdir, config, record)
+    hosts.check_shared(workdir)
+    with runs.alone_in(workdir) if hosts.first() else contextlib.nullcontext():
         state = None
         while state is None:
             try:
                 state = _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from)
             except (logs.Diverged, Collapsed) as error:
-                roll_back(config, workdir, error)
+                hosts.by_first(lambda error=error: roll_back(config, workdir, error))
+    if not hosts.first():
+        return ""
     return scoring.report(workdir, config, gan, state, record, splits["test"]) + best_so_far(config, workdir)
+
+
+def validation(splits: Mapping[str, data.Arrays]) -> tuple[data.Arrays, str]:
+    """What scores on the way are taken on, and the split's name: the validation split where there is one."""
+    name = "validation" if "validation" in splits else "test"
+    return splits[name], name
 
 
 def best_so_far(config: ConfigDict, workdir: Path) -> str:
@@ -131,28 +148,23 @@ def rollbacks(workdir: Path) -> list[str]:
 def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
     """The state at the end of the last phase, from wherever the workdir's newest checkpoint stands."""
     # Find where to go on.
-    found = runs.restore(workdir, config, gan)
+    found = newest(workdir, config, gan)
+    order = hosts.from_first(len(rollbacks(workdir)))
     if found is None:
         step, state = 0, runs.initial(config, gan)
         if init_from is not None:
             state = with_players_of(state, init_from)
     else:
         step, state = found
-        print(f"Going on from step {step} of {workdir}.")
+        hosts.tell(f"Going on from step {step} of {workdir}.")
     state = parallel.replicate(state).replace(frozen=parallel.replicate(frozen))
 
     # Train phase by phase.
     total = sum(config.phases[phase].steps for phase in gan.phases)
     with (
         Interrupts() as interrupts,
-        logs.Logs(workdir, step, total, config.log_every, watching(config)) as log,
-        Checkpoints(
-            workdir / "checkpoints",
-            found and step,
-            config.keep_checkpoints,
-            config.keep_every,
-            best=functools.partial(runs.best_step, workdir, config),
-        ) as checkpoints,
+        logs.Logs(workdir, step, total, config.log_every, watching(config), hosts.first()) as log,
+        writer(workdir, config, found and step) as checkpoints,
     ):
         if found is None:
             log.text("config", json.dumps(config.to_dict(), indent=2))
@@ -160,8 +172,7 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
         examples = scoring.examples(config, splits["test"])
 
         def score(state):
-            split = "validation" if "validation" in splits else "test"
-            return scoring.scores(config, gan, state, record, splits[split], split)
+            return scoring.scores(config, gan, state, record, *validation(splits))
 
         start = 0
         for index, phase in enumerate(gan.phases):
@@ -176,7 +187,7 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
                     phase=index,
                     start=step - start,
                     slices=gan.phases[phase].slices,
-                    order=len(rollbacks(workdir)),
+                    order=order,
                 )
                 state = loop.run(state, batches, step, end)
                 step = end
@@ -184,40 +195,28 @@ def _on_to_the_end(config, workdir, gan, splits, frozen, record, init_from):
     return state
 
 
-def check(config: ConfigDict) -> None:
-    """Refuses, before any work, lengths and cadences that do not fit together, and maps that do not exist."""
-    rehearsal.check_numbers(config)
-    data.maps(config, config.data.maps + config.data.evaluation_maps)
-    devices = jax.device_count()
-    if config.batch_size % (devices * config.accumulate):
-        raise UsageError(
-            f"batch_size={config.batch_size} cannot be shared by {devices} devices"
-            + (f" in {config.accumulate} micro-batches each." if config.accumulate > 1 else ".")
-        )
-    lengths = {f"phases.{name}.steps": phase.steps for name, phase in config.phases.items()}
-    if not any(lengths.values()):
-        raise UsageError("No phase has any steps; set one of " + ", ".join(f"config.{name}" for name in lengths) + ".")
-    cadences = {name: value for name, value in lengths.items() if value != 0}
-    cadences |= {name: config[name] for name in ("log_every", "checkpoint_every", "sample_every")}
-    if config.score_every:
-        cadences["score_every"] = config.score_every
-    for name, value in cadences.items():
-        if value < 1 or value % config.steps_per_dispatch:
-            raise UsageError(f"{name}={value} must be a positive multiple of {config.steps_per_dispatch=}.")
-    if config.keep_every < 0 or config.keep_every % config.checkpoint_every:
-        raise UsageError(f"keep_every={config.keep_every} must be 0 or a multiple of {config.checkpoint_every=}.")
-    if not 0 <= config.data.validation < 1:
-        raise UsageError(f"data.validation={config.data.validation} is no share of the training split, in [0, 1).")
-    if config.best.score and not (config.data.validation and config.score_every):
-        raise UsageError("best.score needs a validation split and scores on the way: data.validation, score_every.")
-    if config.best.score and config.score_every % config.checkpoint_every:
-        raise UsageError(f"score_every={config.score_every} must be a multiple of {config.checkpoint_every=}.")
+def newest(workdir: Path, config: ConfigDict, gan: Gan) -> tuple[int, State] | None:
+    """What `runs.restore` finds, at every process what process 0 does.
+
+    Raises:
+      UsageError: if a process cannot read what process 0 goes on from.
+    """
+    found = runs.restore(workdir, config, gan) if hosts.first() else None
+    step = hosts.from_first(found and found[0])
+    if step is None or hosts.first():
+        return found
+    found = runs.restore(workdir, config, gan, last=step)
+    if found is None or found[0] != step:
+        raise UsageError(f"The checkpoint of step {step} in {workdir}, which process 0 has read, is not whole here.")
+    return found
 
 
-def check_best(config: ConfigDict, scores: Iterable[str]) -> None:
-    """Refuses a best score that is none of those that the run will have."""
-    if config.best.score not in scores:
-        raise UsageError(f"best.score={config.best.score!r} is none of this run's scores: {', '.join(sorted(scores))}.")
+def writer(workdir: Path, config: ConfigDict, step: int | None) -> contextlib.AbstractContextManager:
+    """The run's `Checkpoints` from `step` on; None, for the processes that write none."""
+    if not hosts.first():
+        return contextlib.nullcontext()
+    best = functools.partial(runs.best_step, workdir, config)
+    return Checkpoints(workdir / "checkpoints", step, config.keep_checkpoints, config.keep_every, best)
 
 
 def watching(config: ConfigDict) -> Sentinel | None:
@@ -270,35 +269,44 @@ class Loop:
         self.config, self.workdir, self.gan, self.phase = config, workdir, gan, phase
         self.log, self.checkpoints, self.interrupts, self.examples = log, checkpoints, interrupts, examples
         step = gan.phases[phase].step
-        self.step = parallel.data_parallel(step if config.steps_per_dispatch == 1 else parallel.scan_steps(step))
+        step = step if config.steps_per_dispatch == 1 else parallel.scan_steps(step)
+        self.step = parallel.data_parallel(hosts.hearing(step, runs.AXIS) if hosts.several() else step)
         self.key = runs.run_key(config)
+        self.heard = None
 
     def run(self, state: State, batches, step: int, end: int) -> State:
         """The state at step `end`. Metrics are fetched one dispatch late, so that the device never waits for them."""
         pending = None
         while step < end:
-            state, metrics = self.step(state, next(batches), self.key)
+            state, metrics = self.step(state, hosts.telling(next(batches), self.interrupts.number), self.key)
             step += self.config.steps_per_dispatch
             if pending:
-                self.log.metrics(*pending)
+                self.take(*pending)
             pending = step, metrics
-            stop, every = self.interrupts.number, self.config.score_every
+            stop, every = self.heard if hosts.several() else self.interrupts.number, self.config.score_every
             saving = stop or step == end or step % self.config.checkpoint_every == 0
             if saving:
-                self.log.metrics(*pending)
+                self.take(*pending)
                 pending = None
                 check_finite(step, state)
             # Before the step is saved: else a kill in between would leave it without them for good.
             if step % self.config.sample_every == 0:
-                self.draw(step, state)
+                hosts.by_first(lambda step=step, state=state: self.draw(step, state))
             if every and step % every == 0 and (step < end or self.config.best.score):
-                self.keep_scores(step, state)
-            if saving:
+                hosts.by_first(lambda step=step, state=state: self.keep_scores(step, state))
+            if saving and hosts.first():
                 self.checkpoints.save(step, state.replace(frozen=None), {"phase": self.phase})
             if stop:
-                self.checkpoints.wait()
+                if hosts.first():
+                    self.checkpoints.wait()
                 raise Interrupted(stop)
         return state
+
+    def take(self, step: int, metrics) -> None:
+        """Logs the metrics of a dispatch, and hears what signal has reached any host: all do at the same step."""
+        metrics = dict(metrics)
+        self.heard = int(metrics.pop(hosts.SIGNAL, 0)) or None
+        self.log.metrics(step, metrics)
 
     def keep_scores(self, step: int, state: State) -> None:
         new = self.score(state)

@@ -2,13 +2,15 @@
 
 What equals what: for losses that are means over examples, without batch norm or dropout, one device = N devices =
 N micro-batches = scanned steps, to float tolerance. For losses that couple the examples of a batch (batch norm, feature
-matching, ...) N devices = N accumulated micro-batches. Batch norm takes its statistics on each device by itself unless
-the network is given the axis' name.
+matching, ...) N devices = N accumulated micro-batches. Batch norm takes its statistics on each device by itself, unless
+its loss is `synchronised`: then N devices = one device with the whole batch, as far as batch norm goes; under
+accumulation the statistics are those of one micro-batch of all devices.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,6 +60,30 @@ def mean_over(axis: str, grad: GradFn = plain) -> GradFn:
     return averaged
 
 
+def synchronised(axis: str, grad: GradFn = plain) -> GradFn:
+    """Batch norm within the loss takes its statistics over a mapped axis too: over the batch of all devices.
+
+    It acts on every `flax.linen.BatchNorm` in training mode, whoever's network it stands in, and on no other layer.
+    Hand it to `mean_over`, and where there are micro-batches to `accumulate`: `mean_over(axis, accumulate(2,
+    synchronised(axis)))`.
+    """
+
+    def over_the_axis(next_call, args, kwargs, context):
+        if isinstance(context.module, nn.BatchNorm) and context.method_name == "__call__":
+            # The module is a copy of this call's own, but it is frozen: Flax has no other way in from outside.
+            object.__setattr__(context.module, "axis_name", axis)
+        return next_call(*args, **kwargs)
+
+    def wrapped(loss):
+        def whole(*args):
+            with nn.intercept_methods(over_the_axis):
+                return loss(*args)
+
+        return grad(whole)
+
+    return wrapped
+
+
 def scan_steps(step: Step) -> Step:
     """Several steps a dispatch: batch leaves are [steps, batch, ...], metrics come back as [steps]."""
 
@@ -76,12 +102,12 @@ def data_parallel(step: Step, axis: str = "devices", devices: Sequence[jax.Devic
     Args:
       step: a Step on one device's share.
       axis: the mapped axis' name.
-      devices: the devices to use; all of them if None.
+      devices: the devices to use; all of them, on all hosts, if None.
 
     Returns:
-      A Step whose batch leaves are [devices, batch per device, ...]. It donates the state, except `frozen`; the state
-      and the metrics come back without a device axis. Put the state on the devices once with `replicate`, else the
-      first call does, and `frozen` travels at every call.
+      A Step whose batch leaves are [devices, batch per device, ...], of this host's devices alone. It donates the
+      state, except `frozen`; the state and the metrics come back without a device axis. Put the state on the devices
+      once with `replicate`, else the first call does, and `frozen` travels at every call; several hosts must.
     """
 
     def detached(state, frozen, batch, key):
@@ -99,8 +125,8 @@ def data_parallel(step: Step, axis: str = "devices", devices: Sequence[jax.Devic
 
 
 def replicate(tree: Any, devices: Sequence[jax.Device] | None = None) -> Any:
-    """A copy of the tree on each of the devices, as arrays without a device axis."""
-    mesh = Mesh(np.array(devices or jax.devices()), ("devices",))
+    """A copy of the tree on each of the devices, by default this host's, as arrays without a device axis."""
+    mesh = Mesh(np.array(devices or jax.local_devices()), ("devices",))
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 

@@ -18,6 +18,7 @@ def get_config(presets: str = "") -> ConfigDict:
     config.seed = 0  # of initial weights, order of examples, masks and dropout
     config.batch_size = 128  # examples of one slice, over all devices
     config.accumulate = 1  # micro-batches of one device's share
+    config.synchronised_norm = False  # batch norm over all devices, not over each one's share
     config.steps_per_dispatch = 1  # train steps in one compiled program
     config.deterministic = False  # on GPUs: programs that give the same bits each time, and may be slower
     config.log_every = 10  # steps, as are these:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments import checkpoints, data, runs, scoring, train
+from experiments import checkpoints, data, rehearsal, runs, scoring, train
 from experiments.commands import UsageError
 from experiments.configs import vanilla
 
@@ -72,7 +72,7 @@ def test_what_does_not_fit_together_is_refused(config, fields, words):
     for name, value in fields.items():
         config.update_from_flattened_dict({name: value})
     with pytest.raises(UsageError, match=words):
-        train.check(config)
+        rehearsal.check(config)
 
 
 def test_a_run_without_scores_on_the_way_has_no_best(config, tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_pipelines import DataError
-from experiments import commands, rehearsal, runs, train
+from experiments import commands, rehearsal, runs
 from experiments.commands import UsageError
 from tests.experiments.test_configs import CONFIGS
 
@@ -59,7 +59,7 @@ def test_any_field_of_any_config(changes):
             return
     try:
         with commands.fitting("The config cannot be used"):
-            train.check(config)
+            rehearsal.check(config)
             gan = runs.build(config)
             jax.eval_shape(lambda: runs.initial(config, gan))
         arrays = {field: black(config)[field] for field in config.data.fields if field in black(config)}
