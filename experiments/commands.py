@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import sys
@@ -76,17 +77,21 @@ def fail(message: object, status: int = 2) -> None:
     sys.exit(status)
 
 
-def start(main: Callable[[], int | None]) -> None:
-    """Parses the flags, runs `main`, and turns mistakes of the user into one message and exit status 2."""
+def start(main: Callable[..., int | None], positional: bool = False) -> None:
+    """Parses the flags, runs `main`, and turns mistakes of the user into one message and exit status 2.
+
+    Args:
+      main: the command.
+      positional: whether it takes the list of arguments that are no flags; else there may be none.
+    """
 
     def guarded(argv):
-        del argv
         logging.set_verbosity(logging.ERROR)  # Orbax warns of its own options
         if COMPILATION_CACHE.value:
             jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         try:
-            sys.exit(main())
+            sys.exit(main(argv[1:]) if positional else main())
         except (UsageError, DataError) as error:
             fail(error)
         except OSError as error:
@@ -94,10 +99,10 @@ def start(main: Callable[[], int | None]) -> None:
                 raise
             fail(f"{error.strerror}: {error.filename or 'what is written'}.", status=_OUTSIDE[error.errno])
 
-    app.run(guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=functools.partial(_parse, positional=positional))
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _parse(argv: Sequence[str], positional: bool) -> list[str]:
     # config_flags cannot read None for a number, and it looks at sys.argv itself: such overrides are kept aside.
     emptied = [argument for argument in argv if argument.startswith("--config.") and argument.endswith("=None")]
     sys.argv[:] = [argument for argument in argv if argument not in emptied]
@@ -112,7 +117,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
         fail(_unknown_field(error))
     except (flags.Error, UsageError, ValueError, TypeError, KeyError, OSError) as error:
         fail(str(error.args[0]).strip().splitlines()[-1])
-    if len(rest) > 1:
+    if len(rest) > 1 and not positional:
         fail(f"Unexpected argument {rest[1]!r}; options look like --name=value.")
     return rest
 

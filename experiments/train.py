@@ -75,6 +75,7 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
     frozen, record = scoring.frozen_networks(config, splits["train"])
     runs.record_run(workdir, config, record)
     with runs.alone_in(workdir):
+        runs.forget_stop(workdir)
         state = None
         while state is None:
             try:
@@ -92,6 +93,7 @@ def roll_back(config: ConfigDict, workdir: Path, error: logs.Diverged | Collapse
     """
     done = rollbacks(workdir)
     if len(done) >= config.rollbacks:
+        runs.note_stop(workdir, "collapsed" if isinstance(error, Collapsed) else "diverged", str(error))
         raise error
     if isinstance(error, Collapsed):
         set_aside(workdir / "checkpoints", error.began)

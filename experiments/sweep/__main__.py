@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     base = [f"--config={config_flags.get_config_filename(flags.FLAGS['config'])}", *base_arguments(arguments)]
     check(configs)
     output.mkdir(parents=True, exist_ok=True)
-    ended = {result.workdir.name for result in results(configs, members) if result.scores or result.diverged}
+    ended = {result.workdir.name for result in results(configs, members) if result.ended}
     commands = {
         name: [sys.executable, "-m", "experiments.run", *base]
         + [f"--config.{path}={value}" for path, value in members[name].items()]
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{interrupted}; the same command goes on from here.", file=sys.stderr)
         return interrupted.status
 
-    text = table.markdown(results(configs, members), "Mean ± sample standard deviation over seeds.", {"": ".4g"})
+    text = table.markdown(results(configs, members), "Mean ± sample standard deviation (n) over seeds.", {"": ""})
     (output / "table.md").write_text(text)
     print(text)
     return 1 if any(statuses.values()) else 0
