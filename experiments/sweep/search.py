@@ -175,11 +175,7 @@ class Search:
             return False
         self._looked[name] = time.monotonic()
         trial = self._trials[name]
-        for step, value in sorted(self.goal.on_the_way(self.output / name, self._steps).items()):
-            if step in self._reported[name] or step >= self._steps:
-                continue
-            self._reported[name].add(step)
-            trial.report(value, step)
+        for step, value in self._news(name):
             if trial.should_prune():
                 self._pruned[name] = (
                     f"Step {step}: {self.goal.name} {value:.4g} is worse than the median of the others."
@@ -187,14 +183,23 @@ class Search:
                 return True
         return False
 
+    def _news(self, name):
+        """(step, value) on the way that the study has not been told of, each just after it is."""
+        for step, value in sorted(self.goal.on_the_way(self.output / name, self._steps).items()):
+            if step not in self._reported[name] and step < self._steps:
+                self._reported[name].add(step)
+                self._trials[name].report(value, step)
+                yield step, value
+
     def ended(self, name: str, status: int) -> None:
         """Tells the study what became of a trial: a value, pruned, diverged (which counts as pruned) or failed.
 
         Raises:
           UsageError: if the run came to its end without the value that the search is for.
         """
-        trial, workdir = self._trials.pop(name), self.output / name
+        trial, workdir = self._trials[name], self.output / name
         try:
+            list(self._news(name))  # what came after the last look is what later trials are compared with
             if status == 0:
                 self._tell(trial, TrialState.COMPLETE, value=self._value(trial, workdir))
             elif name in self._pruned:
@@ -207,6 +212,7 @@ class Search:
                 said = table.log_of(workdir).read_text().strip().splitlines() or ["nothing"]
                 self._tell(trial, TrialState.FAIL, f"exit status {status}: {said[-1]}")
         finally:
+            del self._trials[name]
             self._release(name)
 
     def _value(self, trial, workdir):
