@@ -191,7 +191,8 @@ def trained(base: Sequence[str]) -> int:
         for config in {sweep.shared_needs(configs[name]): configs[name] for name in commands}.values():
             scoring.frozen_networks(config, data.read(config)["train"])
     if jobs:
-        statuses = jobs.run(commands, len(commands) if SUBMIT.value == "slurm" else WORKERS.value)
+        at_once = len(configs) if SUBMIT.value == "slurm" else WORKERS.value
+        statuses = jobs.run(commands, at_once, underway)
     else:
         statuses = processes.run_all(commands, output, WORKERS.value)
 

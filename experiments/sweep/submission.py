@@ -6,52 +6,21 @@ Jobs of SLURM outlive the command that has submitted them; which these were stan
 
 import ast
 import contextlib
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import submitit
-from submitit.helpers import DelayedSubmission
 
 from experiments import runs
 from experiments.commands import UsageError
+from experiments.sweep.job import Job
 from experiments.train import Interrupted, Interrupts
 
 TIMES_UP = 1000  # how often a job may use up its time and be queued again
 MONTH = 30 * 24 * 60  # minutes: a process on this machine is never cut off
 SHARED = {"name", "timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node"}
-
-
-class Job:
-    """What a node does for one run: `command`, whose words go into the file `log`. Returns its exit status."""
-
-    def __init__(self, command: Sequence[str], log: Path):
-        self.command, self.log = command, log
-        self._process = None
-
-    def __call__(self) -> int:
-        before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # which the run inherits: that signal is for submitit
-        try:
-            with open(self.log, "a") as file:
-                self._process = subprocess.Popen(self.command, stdout=file, stderr=subprocess.STDOUT)
-        finally:
-            signal.signal(signal.SIGUSR2, before)
-        try:
-            while self._process.poll() is None:
-                time.sleep(0.2)
-        finally:
-            self._process.terminate()
-        return self._process.returncode
-
-    def checkpoint(self) -> DelayedSubmission:
-        """Called by submitit when the job is about to be cut off; returns what is queued in its place."""
-        os.kill(self._process.pid, signal.SIGTERM)
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)  # poll() may be what was interrupted
-        return DelayedSubmission(Job(self.command, self.log))
 
 
 def options(texts: Sequence[str]) -> dict[str, Any]:
@@ -77,7 +46,7 @@ def known(output: Path, cluster: str) -> dict[str, submitit.Job]:
     if cluster == "local" or not path.is_file():
         return {}  # processes of this machine end with the command
     found = {name: submitit.SlurmJob(path.parent, job) for name, job in runs.read_json(path).items()}
-    return {name: job for name, job in found.items() if not job.done(force_check=True) and job.state != "UNKNOWN"}
+    return {name: job for name, job in found.items() if not job.done() and job.state != "UNKNOWN"}
 
 
 class Jobs:
@@ -98,8 +67,15 @@ class Jobs:
         except (RuntimeError, NameError, ValueError, AssertionError) as error:
             raise UsageError(f"--submit={cluster}: {str(error).splitlines()[0]}") from error
 
-    def run(self, commands: Mapping[str, Sequence[str]], at_once: int) -> dict[str, int]:
-        """Submits commands, `at_once` at a time, and waits for their jobs and for those that are known already.
+    def run(
+        self, commands: Mapping[str, Sequence[str]], at_once: int, underway: Mapping[str, submitit.Job]
+    ) -> dict[str, int]:
+        """Submits commands, `at_once` at a time, and waits for their jobs.
+
+        Args:
+          commands: {name: program and arguments}.
+          at_once: how many jobs may be waiting or running.
+          underway: jobs that are so already; they are waited for, and not submitted again.
 
         Returns:
           {name: exit status}, 1 for a job that was lost.
@@ -107,7 +83,7 @@ class Jobs:
         Raises:
           Interrupted: after SIGTERM or SIGINT; jobs of SLURM go on.
         """
-        active, statuses = known(self._output, self._cluster), {}
+        active, statuses = dict(underway), {}
         waiting = [name for name in commands if name not in active]
         for name, job in active.items():
             print(f"{name}: is job {job.job_id}", flush=True)
