@@ -152,8 +152,9 @@ def _names(workdirs):
 def _common_name(names):
     """What the names of a row's runs begin with, without the seed."""
     if len(names) == 1:
-        return re.sub(r"[-_. ]*seed=\d+$", "", names[0]) or names[0]
-    return re.sub(r"[-_. ]*(seed=?)?[-_. ]*$", "", os.path.commonprefix(names)) or names[0]
+        return re.sub(r"[-_. /]*seed=\d+$", "", names[0]) or names[0]
+    start = os.path.commonprefix(names)
+    return re.sub(r"[-_. /]*(seed=?)?[-_. /]*$", "", start) or ("all" if start else names[0])
 
 
 def _read(workdir, name):

@@ -107,7 +107,7 @@ function chart(place) {
   if (boxes.length > 3) rows.firstChild.append(" ", all);
   const plot = make("div", {class: "plot"});
   const step = make("input", {type: "range", id: "at", min: 0, step: 1});
-  const said = make("output", {for: "at"});
+  const said = make("span");
   const values = make("tbody");
   const note = make("p", {class: "faint"});
   place.append(
@@ -173,6 +173,7 @@ function chart(place) {
   function read() {
     const at = Number(step.value);
     said.textContent = at.toLocaleString("en");
+    step.setAttribute("aria-valuetext", `step ${at}`);
     const cursor = plot.querySelector(".cursor");
     cursor.setAttribute("x1", scales.x(at));
     cursor.setAttribute("x2", scales.x(at));
@@ -265,7 +266,7 @@ function time(place) {
     last: figure.querySelector("img").src,
   }));
   const slider = make("input", {type: "range", id: "step", min: 0, max: steps.length - 1, step: 1, value: steps.length - 1});
-  const said = make("output", {for: "step"});
+  const said = make("span");
   place.append(make("label", {}, make("span", {}, "Samples at step ", said), slider));
   place.hidden = false;
 
