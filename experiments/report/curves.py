@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.report import Run
 
-NUMBERS = 400_000  # in a page, each of about seven characters
+NUMBERS = 250_000  # in a page, each of about seven characters
 MOST, FEWEST = 600, 60  # points of a curve
 CLOCK = ("step", "seconds")
 

@@ -122,7 +122,7 @@ def _scores(found: Sequence[Run]) -> str:
     protocols = "".join(f"<li>{html.escape(f'{mark} {protocol}'.strip())}</li>" for protocol, mark in marks.items())
     return (
         "<p>Mean ± sample standard deviation (number of seeds). Collapsed runs are counted and stay in the means; "
-        "diverged ones are counted and have no scores; unfinished ones are left out.</p>\n"
+        "diverged and pruned ones are counted and have no scores; unfinished ones are left out.</p>\n"
         + _table("Scores", ["row", "ended", "diverged", "collapsed", *names], body)
         + f"<p>Taken on:</p><ul>{protocols}</ul>\n"
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-BYTES = 6_000_000  # of all runs together
+BYTES = 3_500_000  # of all runs together
 FRAMES = 24  # of a run, at most
 FEW = 3  # pictures that are kept at the price of their size
 SIDE, LEAST = 1600, 240  # pixels: the longer side of a picture, at most, and when it is made smaller
