@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium: none
 
 TEXTS = "[...document.querySelectorAll('{}')].map(one => one.textContent)"
 USABLE = (
-    "[...document.querySelectorAll('a, button, select, input, summary, [tabindex]')].filter(one => one.offsetParent)"
+    "[...document.querySelectorAll('a, button, select, input, summary, [tabindex]')].filter(one => one.checkVisibility())"
 )
 TAB, RIGHT, HOME, SPACE = ("Tab", 9), ("ArrowRight", 39), ("Home", 36), (" ", 32)
 
