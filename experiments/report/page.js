@@ -117,7 +117,7 @@ function chart(place) {
     rows, plot, note,
     make("div", {class: "controls"}, make("label", {style: "flex: 1"}, make("span", {}, "Values at step ", said), step)),
     make("div", {class: "scroll", role: "region", "aria-label": "Values of the curves at one step", tabindex: 0},
-      make("table", {}, make("thead", {}, make("tr", {}, ...["row", "mean", "deviation", "n"].map(name => make("th", {scope: "col"}, name)))), values)));
+      make("table", {}, make("thead", {}, make("tr", {}, ...["row", "mean", "deviation", "n"].map((name, column) => make("th", {scope: "col", class: column ? "number" : ""}, name)))), values)));
   place.hidden = false;
   let lines = [], scales = null;
 

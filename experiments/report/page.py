@@ -55,9 +55,10 @@ def _json(content):
     return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _table(label: str, head: Iterable[str], body: Iterable[str], *, sort: bool = False) -> str:
-    """A table in a box that scrolls by itself, by keyboard too."""
-    cells = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
+def _table(label: str, head: Iterable[str], body: Iterable[str], *, numbers=(), sort: bool = False) -> str:
+    """A table in a box that scrolls by itself, by keyboard too; `numbers` are the headings of its numeric columns."""
+    kinds = dict.fromkeys(numbers, ' class="number"')
+    cells = "".join(f'<th scope="col"{kinds.get(name, "")}>{html.escape(name)}</th>' for name in head)
     return (
         f'<div class="scroll" role="region" aria-label="{html.escape(label)}" tabindex="0">'
         f"<table{' data-sort' * sort}><thead><tr>{cells}</tr></thead>\n<tbody>{''.join(body)}</tbody></table></div>\n"
@@ -100,7 +101,9 @@ def _overview(found: Sequence[Run]) -> str:
         for run in found
     )
     head = ["run", "row", "seed", "state", "step", "of", *names]
-    return f"<p>{html.escape(said)}</p>\n{items and f'<ul>{items}</ul>'}\n" + _table("All runs", head, body, sort=True)
+    return f"<p>{html.escape(said)}</p>\n{items and f'<ul>{items}</ul>'}\n" + _table(
+        "All runs", head, body, numbers={*head} - {"run", "row", "state"}, sort=True
+    )
 
 
 def _scores(found: Sequence[Run]) -> str:
@@ -120,10 +123,11 @@ def _scores(found: Sequence[Run]) -> str:
         ]
         body.append(_line(row, cells))
     protocols = "".join(f"<li>{html.escape(f'{mark} {protocol}'.strip())}</li>" for protocol, mark in marks.items())
+    head = ["row", "ended", "diverged", "collapsed", *names]
     return (
         "<p>Mean ± sample standard deviation (number of seeds). Collapsed runs are counted and stay in the means; "
         "diverged and pruned ones are counted and have no scores; unfinished ones are left out.</p>\n"
-        + _table("Scores", ["row", "ended", "diverged", "collapsed", *names], body)
+        + _table("Scores", head, body, numbers=head[1:])
         + f"<p>Taken on:</p><ul>{protocols}</ul>\n"
     )
 

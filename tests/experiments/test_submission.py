@@ -158,9 +158,14 @@ def test_options():
         submission.options(["gpu"])
 
 
+def test_an_option_that_slurm_does_not_have(slurm, tmp_path):
+    with pytest.raises(UsageError, match="'partion'"):
+        submission.Jobs(tmp_path / "sweep", "slurm", submission.options(["timeout_min=60", "partion=gpu"]))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
-    [([], ["timeout_min"]), (["timeout_min=60"], ["srun"]), (["timeout_min=60", "partion=gpu"], ["slurm"])],
+    [([], ["timeout_min"]), (["timeout_min=60"], ["srun"])],
 )
 def test_the_command_refuses(options, words, tmp_path):
     output = tmp_path / "sweep"
