@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import shutil
@@ -142,24 +143,28 @@ def explained(error: BaseException) -> tuple[str, int] | None:
     return None
 
 
-def start(main: Callable[[], int | None]) -> None:
-    """Parses the flags, runs `main`, and turns mistakes of the user into one message and exit status 2."""
+def start(main: Callable[..., int | None], positional: bool = False) -> None:
+    """Parses the flags, runs `main`, and turns mistakes of the user into one message and exit status 2.
+
+    Args:
+      main: the command.
+      positional: whether it takes the list of arguments that are no flags; else there may be none.
+    """
 
     def guarded(argv):
-        del argv
         logging.set_verbosity(logging.ERROR)  # Orbax warns of its own options
         _print_any_name()
         if COMPILATION_CACHE.value:
             jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         try:
-            sys.exit(main())
+            sys.exit(main(argv[1:]) if positional else main())
         except (UsageError, Failure, DataError, MemoryError, OSError) as error:
             if (told := explained(error)) is None:
                 raise
             fail(*told)
 
-    app.run(guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=functools.partial(_parse, positional=positional))
 
 
 def _print_any_name() -> None:
@@ -169,7 +174,7 @@ def _print_any_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _parse(argv: Sequence[str], positional: bool) -> list[str]:
     # config_flags cannot read None for a number, and it looks at sys.argv itself: such overrides are kept aside.
     emptied = [argument for argument in argv if argument.startswith("--config.") and argument.endswith("=None")]
     sys.argv[:] = [argument for argument in argv if argument not in emptied]
@@ -186,7 +191,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
         fail(f"{error.filename}, line {error.lineno}: {error.msg}; --config takes a Python file with get_config().")
     except (flags.Error, UsageError, ValueError, TypeError, KeyError, OSError) as error:
         fail(str(error.args[0]).strip().splitlines()[-1])
-    if len(rest) > 1:
+    if len(rest) > 1 and not positional:
         fail(f"Unexpected argument {rest[1]!r}; options look like --name=value.")
     return rest
 

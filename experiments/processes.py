@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,14 @@ import numpy as np
 
 from experiments.commands import UsageError
 from experiments.train import Interrupted, Interrupts
+
+
+class Command(NamedTuple):
+    """A program with its arguments; the open files `keep` stay open in it."""
+
+    name: str
+    arguments: Sequence[str]
+    keep: Sequence[int] = ()
 
 
 class _Running(NamedTuple):
@@ -50,34 +58,65 @@ def run_all(commands: Mapping[str, Sequence[str]], folder: Path, jobs: int) -> d
       UsageError: if there are fewer cores than jobs.
       Interrupted: after SIGTERM or SIGINT, which is passed on and waited for.
     """
-    waiting, free = list(commands.items()), core_groups(jobs)
-    running, statuses = [], {}
+    statuses = {}
+    run_each((Command(name, command) for name, command in commands.items()), folder, jobs, statuses.__setitem__)
+    return statuses
+
+
+def run_each(
+    commands: Iterator[Command | None],
+    folder: Path,
+    jobs: int,
+    ended: Callable[[str, int], None],
+    stop: Callable[[str], bool] = lambda name: False,
+) -> None:
+    """As `run_all`, for commands that are thought of one after another.
+
+    Args:
+      commands: the next whenever there are cores for it; None where there is nothing to be done at present.
+      folder, jobs: as for `run_all`.
+      ended: gets a command's name and exit status.
+      stop: is asked again and again whether the command of this name is to be terminated.
+    """
+    free, running, left = core_groups(jobs), [], True
     with Interrupts() as interrupts:
-        while (waiting or running) and not interrupts.number:
-            while waiting and free:
-                running.append(_start(*waiting.pop(0), folder, free.pop(0)))
+        while (left or running) and not interrupts.number:
+            while left and free:
+                try:
+                    command = next(commands)
+                except StopIteration:
+                    left = False
+                else:
+                    if command is None:
+                        break
+                    running.append(_start(command, folder, free.pop(0)))
             time.sleep(0.2)
             for one in [one for one in running if one.process.poll() is not None]:
                 running.remove(one)
                 free.append(one.cores)
-                statuses[one.name] = one.process.returncode
                 seconds = time.monotonic() - one.begin
                 print(f"{one.name}: exit status {one.process.returncode}, {seconds:.0f} s", flush=True)
+                ended(one.name, one.process.returncode)
+            for one in running:
+                if stop(one.name):
+                    one.process.terminate()
         for one in running:
             one.process.terminate()
         for one in running:
             one.process.wait()
     if interrupts.number:
         raise Interrupted(interrupts.number)
-    return statuses
 
 
-def _start(name, command, folder, cores):
-    print(f"{name}: started, log in {folder / name}.log", flush=True)
-    with open(folder / f"{name}.log", "w") as log, _pinned(cores):
-        # In a session of its own a Ctrl-C reaches it only once, through `run_all`.
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    return _Running(name, process, cores, time.monotonic())
+def _start(command, folder, cores):
+    log = folder / f"{command.name}.log"
+    print(f"{command.name}: started, log in {log}", flush=True)
+    with open(log, "w") as file, _pinned(cores):
+        # In a session of its own a Ctrl-C reaches it only once, through `run_each`.
+        process = subprocess.Popen(
+            command.arguments, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=command.keep
+        )
+    return _Running(command.name, process, cores, time.monotonic())
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from gans.core import Gan, State, plain
 
 AXIS = "devices"
 HISTORY = "score_history.json"
+STOPPED = "stopped.json"
 
 
 def build(config: ConfigDict, axis: str | None = AXIS) -> Gan:
@@ -223,6 +224,16 @@ def check_frozen(workdir: Path, frozen: Mapping[str, Mapping[str, str]]) -> None
     ]
     if changed := _differences(*digests):
         raise UsageError(f"The frozen networks of {workdir} are not what they were:\n" + "\n".join(changed))
+
+
+def note_stop(workdir: Path, reason: str, sentence: str) -> None:
+    """Notes in a workdir why its run ended before its last step: it 'diverged', 'collapsed' or was 'pruned'."""
+    write_json(workdir / STOPPED, {"reason": reason, "sentence": sentence})
+
+
+def forget_stop(workdir: Path) -> None:
+    """Takes that note back, for a run that goes on."""
+    (workdir / STOPPED).unlink(missing_ok=True)
 
 
 def _as_json(content: Any) -> Any:

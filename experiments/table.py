@@ -1,7 +1,8 @@
 """What became of several runs: a table of their scores over the seeds, and a picture of their samples."""
 
+import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,19 +32,33 @@ SAMPLES = 20  # of each row, in the picture
 class Result(NamedTuple):
     """One run.
 
+    finished:  whether it came to its last step.
     scores:    {name: value}, and `minutes` of training with its compilation; empty unless the run came to its end.
-    diverged:  the sentence that says where it did, or ''.
+    protocols: {name: what the score was taken on}.
+    stopped:   why it ended before: 'diverged', 'collapsed' or 'pruned', or ''.
+    why:       the sentence that says where.
     sentences: what the sentinel says of its metrics.
-    protocol:  what its scores were taken on, or ''.
     """
 
     row: str
     seed: int
     workdir: Path
+    finished: bool
     scores: dict[str, float]
-    diverged: str = ""
-    sentences: tuple[str, ...] = ()
-    protocol: str = ""
+    protocols: dict[str, str]
+    stopped: str
+    why: str
+    sentences: tuple[str, ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.finished or bool(self.stopped)
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the sentinel saw its generator collapse, at its end or on the way there."""
+        return self.stopped == "collapsed" or any("has collapsed" in sentence for sentence in self.sentences)
 
 
 def log_of(workdir: Path) -> Path:
@@ -81,18 +96,24 @@ def result(row: str, seed: int, workdir: Path, steps: int, sentinel: Sentinel | 
     records = logs.read_metrics(workdir)
     looks = (sentinel.look(record["step"], record) for record in records) if sentinel else ()
     sentences = tuple(filter(None, looks))
-    scores = runs.read_json(workdir / "scores.json") if (workdir / "scores.json").is_file() else {}
-    if not scores or any(entry["step"] != steps for entry in scores.values()):
-        return Result(row, seed, workdir, {}, _divergence(workdir), sentences)
+    scores = runs.read_json(workdir / "scores.json") if (workdir / "scores.json").is_file() else None
+    if scores is None or any(entry["step"] != steps for entry in scores.values()):
+        return Result(row, seed, workdir, False, {}, {}, *_stop(workdir), sentences)
     values = {name: entry["value"] for name, entry in scores.items()} | {"minutes": _minutes(records)}
-    return Result(row, seed, workdir, values, "", sentences, next(iter(scores.values()))["protocol"])
+    protocols = {name: entry["protocol"] for name, entry in scores.items()}
+    return Result(row, seed, workdir, True, values, protocols, "", "", sentences)
 
 
-def _divergence(workdir):
-    """The sentence on which a run stopped itself; '' for one that was stopped or broke."""
-    log = log_of(workdir)
+def _stop(workdir):
+    """Why a run stopped itself, and the sentence on it; '' both for one that was stopped or broke."""
+    if (workdir / runs.STOPPED).is_file():
+        note = runs.read_json(workdir / runs.STOPPED)
+        return note["reason"], note["sentence"]
+    log = log_of(workdir)  # of programs that leave no note
     _, _, message = (log.read_text() if log.is_file() else "").rpartition("error: ")
-    return message.partition(". ")[0].strip().rstrip(".") + "." if message.startswith("Step ") else ""
+    if not message.startswith("Step "):
+        return "", ""
+    return "diverged", message.partition(". ")[0].strip().rstrip(".") + "."
 
 
 def _minutes(records):
@@ -103,7 +124,7 @@ def _minutes(records):
 
 
 def markdown(results: Sequence[Result], title: str, columns: Mapping[str, str] = COLUMNS) -> str:
-    """The table: a line for each row, mean and sample deviation over its seeds, and a note for each faulty run.
+    """The table: a line for each row, mean ± sample deviation (n) over its seeds, and a note for each faulty run.
 
     Args:
       results: of all runs.
@@ -112,38 +133,67 @@ def markdown(results: Sequence[Result], title: str, columns: Mapping[str, str] =
     """
     names = {name for result in results for name in result.scores}
     columns = {name: form for start, form in columns.items() for name in sorted(names) if name.startswith(start)}
+    marks = protocol_marks(results)
     lines = [title, "", "| " + " | ".join(["row", "runs", "diverged", "collapsed", *columns]) + " |"]
     lines.append("|" + " --- |" * (4 + len(columns)))
-    for row in dict.fromkeys(result.row for result in results):
-        lines.append(_line(row, [result for result in results if result.row == row], columns))
-    notes = [f"- {name}" for name in _notes(results)]
-    protocols = sorted({result.protocol for result in results if result.protocol})
-    return "\n".join([*lines, "", *(f"Scores: {protocol}." for protocol in protocols), *notes]) + "\n"
+    for row, own in by_row(results).items():
+        cells = [escaped(row), *map(str, counts(own)), *(cell(own, name, marks, columns[name]) for name in columns)]
+        lines.append("| " + " | ".join(cells) + " |")
+    protocols = [f"Scores{mark and ' '}{mark}: {protocol}." for protocol, mark in marks.items()]
+    faults = [f"- {escaped(f'{result.row}, seed {result.seed}{note}')}" for result in results for note in notes(result)]
+    return "\n".join([*lines, "", *protocols, *faults]) + "\n"
 
 
-def _line(row, results, columns):
-    ended = [result for result in results if result.scores or result.diverged]
-    diverged = sum(bool(result.diverged) for result in ended)
-    collapsed = sum(any("collapsed" in sentence for sentence in result.sentences) for result in ended)
-    cells = [_cell([r.scores[name] for r in ended if name in r.scores], form) for name, form in columns.items()]
-    return "| " + " | ".join([row, str(len(ended)), str(diverged), str(collapsed), *cells]) + " |"
+def escaped(text: str) -> str:
+    """A text as it stands in a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
-def _cell(values, form):
-    if not values:
-        return "–"
-    deviation = f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):{form}}{deviation}"
+def by_row(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """The runs of each row."""
+    return {row: [result for result in results if result.row == row] for row in dict.fromkeys(r.row for r in results)}
 
 
-def _notes(results):
+def counts(results: Sequence[Result]) -> tuple[int, int, int]:
+    """How many runs have ended, how many of these diverged, and how many collapsed."""
+    ended = [result for result in results if result.ended]
+    diverged = sum(result.stopped == "diverged" for result in ended)
+    return len(ended), diverged, sum(result.collapsed for result in ended)
+
+
+def protocol_marks(results: Sequence[Result]) -> dict[str, str]:
+    """{protocol: its mark beside a score}, '' if there is but one."""
+    protocols = sorted({protocol for result in results for protocol in result.protocols.values()})
+    return {protocol: f"[{index}]" if len(protocols) > 1 else "" for index, protocol in enumerate(protocols, start=1)}
+
+
+def cell(results: Sequence[Result], name: str, marks: Mapping[str, str], form: str = "") -> str:
+    """One score of a row's runs, collapsed ones too; what was taken by different protocols is never mixed."""
+    values = {}
     for result in results:
-        name = f"{result.row}, seed {result.seed}"
-        yield from (f"{name}: {sentence}" for sentence in result.sentences)
-        if result.diverged:
-            yield f"{name} diverged and has no scores. {result.diverged}"
-        elif not result.scores:
-            yield f"{name} has not come to its end and is not counted."
+        if name in result.scores:
+            values.setdefault(marks.get(result.protocols.get(name), ""), []).append(result.scores[name])
+    return "; ".join(f"{spread(own, form)}{mark and ' '}{mark}" for mark, own in values.items()) or "–"
+
+
+def spread(values: Sequence[float], form: str = "") -> str:
+    """Mean ± sample standard deviation (n) of values, written as `form` says or with two digits of the deviation."""
+    mean, deviation = statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+    if not form:
+        digits = min(max(1 - math.floor(math.log10(deviation)), 2), 8) if deviation else 0
+        form = f".{digits}f" if deviation and abs(mean) < 1e6 else ".4g"
+    return f"{mean:{form}}" + (f" ± {deviation:{form}}" if len(values) > 1 else "") + f" (n={len(values)})"
+
+
+def notes(result: Result) -> Iterator[str]:
+    """What is to be said of a run that is not whole, as the end of a sentence about it."""
+    yield from (f": {sentence}" for sentence in result.sentences)
+    if result.stopped in ("diverged", "pruned"):
+        yield f" {'was ' * (result.stopped == 'pruned')}{result.stopped} and has no scores. {result.why}"
+    elif result.stopped and result.why not in result.sentences:
+        yield f" {result.stopped} and has no scores. {result.why}"
+    elif not result.ended:
+        yield " has not come to its end and is not counted."
 
 
 def picture(results: Sequence[Result]) -> np.ndarray | None:

@@ -99,6 +99,8 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
         runs.record_run(workdir, config, record)
     hosts.check_shared(workdir)
     with runs.alone_in(workdir) if hosts.first() else contextlib.nullcontext():
+        if hosts.first():
+            runs.forget_stop(workdir)
         state = None
         while state is None:
             try:
@@ -133,6 +135,7 @@ def roll_back(config: ConfigDict, workdir: Path, error: logs.Diverged | Collapse
     """
     done = rollbacks(workdir)
     if len(done) >= config.rollbacks:
+        runs.note_stop(workdir, "collapsed" if isinstance(error, Collapsed) else "diverged", str(error))
         raise error
     if isinstance(error, Collapsed):
         set_aside(workdir / "checkpoints", error.began)

@@ -155,7 +155,7 @@ def write_report(output: Path, protocol: dict) -> str:
     results = results_of(output, protocol)
     title = (
         f"{protocol['data']}, {protocol['steps']:,} steps of {protocol['batch_size']} pictures: mean ± sample standard "
-        "deviation over seeds."
+        "deviation (n) over seeds."
     )
     if any(result.row == "torch-dcgan" for result in results):
         title += f" The tutorial's networks are those for pictures of {protocol['torch_size']} pixels."
@@ -168,13 +168,13 @@ def write_report(output: Path, protocol: dict) -> str:
 
 def train(output: Path, protocol: dict, wanted: list[tuple[str, int]]) -> list[str]:
     """Runs what has not ended yet; returns the names of runs that broke, with what they said last."""
-    ended = {(r.row, r.seed) for r in results_of(output, protocol) if r.scores or r.diverged}
+    ended = {(r.row, r.seed) for r in results_of(output, protocol) if r.ended}
     workdirs = {one: output / f"{one[0]}-{one[1]}" for one in wanted if one not in ended}
     if JOBS.value > 1 and len(workdirs) > 1:
         prepare_side_by_side(protocol)
     commands = {workdir.name: command(*one, workdir, protocol) for one, workdir in workdirs.items()}
     processes.run_all(commands, output, JOBS.value)
-    ended = {r.workdir for r in results_of(output, protocol) if r.scores or r.diverged}
+    ended = {r.workdir for r in results_of(output, protocol) if r.ended}
     return [_last_words(table.log_of(workdir)) for workdir in workdirs.values() if workdir not in ended]
 
 

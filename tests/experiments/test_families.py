@@ -58,9 +58,9 @@ def test_the_table_counts_and_names_every_run(output):
     text = families.write_report(output, PROTOCOL)
     assert (output / "table.md").read_text() == text
     assert cells(text, "row") == ["row", "runs", "diverged", "collapsed", "fid_digits_10k", "modes_10", "minutes"]
-    minimax = ["dcgan-minimax", "3", "1", "0", "12.00 ± 2.83", "9.5 ± 0.7", "2.0 ± 0.0"]
+    minimax = ["dcgan-minimax", "3", "1", "0", "12.00 ± 2.83 (n=2)", "9.5 ± 0.7 (n=2)", "2.0 ± 0.0 (n=2)"]
     assert cells(text, "dcgan-minimax") == minimax
-    assert cells(text, "vanilla") == ["vanilla", "1", "0", "1", "20.00", "1.0", "2.0"]
+    assert cells(text, "vanilla") == ["vanilla", "1", "0", "1", "20.00 (n=1)", "1.0 (n=1)", "2.0 (n=1)"]
     assert cells(text, "r3gan") == ["r3gan", "0", "0", "0", "–", "–", "–"]
     assert "- dcgan-minimax, seed 2 diverged and has no scores. Step 340: the loss of the generator is nan.\n" in text
     assert "- vanilla, seed 0: Step 500: the generator has collapsed" in text
@@ -125,8 +125,9 @@ def test_a_real_run_that_diverges_is_told_from_one_that_breaks(tmp_path):
     assert processes.run_all({"vanilla-0": command}, tmp_path, 1) == {"vanilla-0": 1}
     (result,) = families.results_of(tmp_path, protocol)
     assert result.scores == {}
-    assert result.diverged.startswith("Step ")
-    assert result.diverged.count(".") == 1
+    assert result.stopped == "diverged"
+    assert result.why.startswith("Step ")
+    assert result.why.count(".") == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no processes")
