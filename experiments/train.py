@@ -295,7 +295,7 @@ class Loop:
             # Before the step is saved: else a kill in between would leave it without them for good.
             if step % self.config.sample_every == 0:
                 hosts.by_first(lambda step=step, state=state: self.draw(step, state))
-            if every and step % every == 0 and (step < end or self.config.best.score):
+            if every and step % every == 0 and (step < end or self.config.data.validation):
                 hosts.by_first(lambda step=step, state=state: self.keep_scores(step, state))
             if saving and hosts.first():
                 self.checkpoints.save(step, state.replace(frozen=None), {"phase": self.phase})

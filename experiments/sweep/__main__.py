@@ -147,13 +147,18 @@ def searched(base: Sequence[str]) -> int:
     corners = space.corners(space.distributions(CONFIG.value, ranges, choices), choices)
     corners = {sweep.names([member])[0]: member for member in corners}
     check(dict(zip(corners, sweep.expand(CONFIG.value, corners.values()), strict=True)))
-    goal = space.Goal(MAXIMIZE.value or MINIMIZE.value, bool(MAXIMIZE.value))
+    goal = space.Goal(MAXIMIZE.value or MINIMIZE.value, bool(MAXIMIZE.value), CONFIG.value.data.validation > 0)
     output = Path(OUTPUT.value)
     study = search.Search(
         output, CONFIG.value, ranges, choices, goal, SEARCH.value, TRIALS.value, STORAGE.value, PRUNE.value
     )
-    if PRUNE.value and "/" not in goal.name and not CONFIG.value.score_every:
-        print("No run takes scores on the way (config.score_every=0), so that none will be pruned.")
+    if "/" not in goal.name and not goal.validation:
+        print("Trials are compared by the test split; hold some training examples out by --config.data.validation=0.1.")
+    if "/" not in goal.name and not CONFIG.value.score_every:
+        if goal.validation:
+            raise UsageError("Scores of the validation split are taken on the way: set --config.score_every=STEPS.")
+        if PRUNE.value:
+            print("No run takes scores on the way (config.score_every=0), so that none will be pruned.")
     with study.alone():  # the judge is made once
         scoring.frozen_networks(CONFIG.value, data.read(CONFIG.value)["train"])
     claims = study.claims(functools.partial(command, base))

@@ -1,6 +1,5 @@
 """What a search looks through, and what it looks for."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,20 +40,20 @@ def read_range(text: str) -> tuple[str, Range]:
 class Goal(NamedTuple):
     """What a search is for.
 
-    name:    a score of scores.json, or a metric of metrics.jsonl, which has a '/' in it: its mean over the last
-             twentieth of the steps.
-    highest: whether more is better.
+    name:       a score of scores.json, or a metric of metrics.jsonl, which has a '/' in it: its mean over the last
+                twentieth of the steps.
+    highest:    whether more is better.
+    validation: whether the runs hold out a validation split, whose last score then counts, not that of the test split.
     """
 
     name: str
     highest: bool
+    validation: bool = False
 
     def on_the_way(self, workdir: Path, steps: int) -> dict[int, float]:
         """{step: value}: the scores taken on the way, or the metric's mean over each whole twentieth of the steps."""
         if "/" not in self.name:
-            path = workdir / "score_history.json"
-            history = json.loads(path.read_text()) if path.is_file() else {}
-            return {int(step): value for step, value in history.get(self.name, {}).items()}
+            return {int(step): value for step, value in runs.score_history(workdir).get(self.name, {}).items()}
         windows = {}
         for record in logs.read_metrics(workdir):
             if self.name in record:
@@ -73,10 +72,14 @@ class Goal(NamedTuple):
                 return self._mean(last)
             names = {name for record in logs.read_metrics(workdir) for name in record if "/" in name}
             raise UsageError(f"{workdir} has no metric {self.name!r} at its end; it has {_listed(names)}.")
-        scores = runs.read_json(workdir / "scores.json")
+        if self.validation:
+            found = runs.score_history(workdir)
+            scores = {name: values[max(values, key=int)] for name, values in found.items()}
+        else:
+            scores = {name: entry["value"] for name, entry in runs.read_json(workdir / "scores.json").items()}
         if self.name not in scores:
             raise UsageError(f"{workdir} has no score {self.name!r}; it has {_listed(scores)}.")
-        return scores[self.name]["value"]
+        return scores[self.name]
 
     def _mean(self, records):
         return sum(record[self.name] for record in records) / len(records)

@@ -184,6 +184,13 @@ def test_ranges_are_of_the_fields_kind():
     assert found["seeds"].choices == ("a", "(1, 2)")
 
 
+def test_with_a_validation_split_the_test_split_chooses_nothing(tmp_path):
+    (tmp_path / "scores.json").write_text(json.dumps({"good": {"value": 9.0}}))
+    (tmp_path / "score_history.json").write_text(json.dumps({"good": {"9": 1.0, "10": 2.0}}))
+    assert space.Goal("good", True, validation=True).reached(tmp_path, 10) == 2.0
+    assert space.Goal("good", True).reached(tmp_path, 10) == 9.0
+
+
 def test_values_on_the_way_are_scores_or_means_of_a_metric(tmp_path):
     (tmp_path / "score_history.json").write_text(json.dumps({"good": {"10": 1.0, "20": 2.0}}))
     assert GOOD.on_the_way(tmp_path, 40) == {10: 1.0, 20: 2.0}
