@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.commands import UsageError
-from experiments.train import Interrupted, Interrupts
+from experiments.interrupts import Interrupted, Interrupts
 
 
 class Command(NamedTuple):

@@ -20,7 +20,7 @@ from absl import flags
 from experiments import configs, data, figures, processes, runs, scoring, table
 from experiments.commands import UsageError, start, write_text
 from experiments.configs import dcgan
-from experiments.train import Interrupted
+from experiments.interrupts import Interrupted
 
 
 class Row(NamedTuple):

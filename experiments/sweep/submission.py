@@ -15,8 +15,8 @@ import submitit
 
 from experiments import runs
 from experiments.commands import UsageError
+from experiments.interrupts import Interrupted, Interrupts
 from experiments.sweep.job import Job
-from experiments.train import Interrupted, Interrupts
 
 TIMES_UP = 1000  # how often a job may use up its time and be queued again
 MONTH = 30 * 24 * 60  # minutes: a process on this machine is never cut off

@@ -12,8 +12,8 @@ import pytest
 from experiments import processes, runs
 from experiments.commands import UsageError
 from experiments.configs import vanilla
+from experiments.interrupts import Interrupted
 from experiments.sweep import search, space
-from experiments.train import Interrupted
 from tests.experiments import programs
 from tests.experiments.test_commands import assert_refused
 

@@ -11,8 +11,8 @@ import submitit
 
 from experiments import runs
 from experiments.commands import UsageError
+from experiments.interrupts import Interrupted
 from experiments.sweep import job, submission
-from experiments.train import Interrupted
 from tests.experiments import programs
 from tests.experiments.test_commands import assert_refused
 from tests.experiments.test_search import wait_for
