@@ -50,14 +50,16 @@ def _forget_after(workdir: Path, step: int) -> None:
 class Logs:
     """Writes a run's metrics and pictures into its workdir; a context manager."""
 
-    def __init__(self, workdir: Path, step: int, steps: int, every: int, sentinel: Sentinel | None = None):
+    def __init__(
+        self, workdir: Path, step: int, steps: int, every: int, sentinel: Sentinel | None = None, bar: bool = True
+    ):
         """Goes on after `step` of `steps`, writing each `every`-th step's metrics; a sentinel sees these too."""
         _forget_after(workdir, step)
         self._every = every
         self._sentinel = sentinel
         self._file = open(workdir / "metrics.jsonl", "a")  # noqa: SIM115 (closed in __exit__)
         self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None)
-        self._bar = progress_bar(total=steps, initial=step, desc="training")
+        self._bar = progress_bar(total=steps, initial=step, desc="training", disable=not bar)
         self._start = self._last_time = time.monotonic()
         self._last_step = step
 
