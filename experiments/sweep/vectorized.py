@@ -152,7 +152,7 @@ class _Population:
         step, batches = self._step(place.phase, devices), _stacked([member.batches() for member in members], len(lanes))
         present, pending = dict(enumerate(members)), None
         with logs.progress_bar(total=end, initial=at, desc=f"{len(members)} members") as bar:
-            while at < end and len(present) > 0:
+            while at < end and present:
                 state, metrics = step(state, next(batches), keys)
                 at += config.steps_per_dispatch
                 bar.update(config.steps_per_dispatch)
@@ -189,10 +189,7 @@ def _each(present, work):
 
 def _tell(present, step, metrics):
     metrics = jax.device_get(metrics)
-    _each(
-        present,
-        lambda index, member: member.log(step, {name: values[index] for name, values in metrics.items()}),
-    )
+    _each(present, lambda index, member: member.log(step, {name: values[index] for name, values in metrics.items()}))
 
 
 def _visit(present, step, population, save):

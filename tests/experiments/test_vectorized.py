@@ -15,7 +15,7 @@ import pytest
 
 import experiments
 from experiments import checkpoints, data, logs, runs, sweep, train
-from experiments.configs import dcgan, inpainting, vanilla
+from experiments.configs import dcgan, inpainting, srgan, vanilla
 from experiments.sweep import vectorized
 from experiments.sweep.member import Member
 from gans import parallel
@@ -165,9 +165,7 @@ def test_a_members_workdir_is_an_ordinary_one(trained):
     assert list(workdir.glob("events.out.tfevents.*"))
     assert {entry["step"] for entry in json.loads((workdir / "scores.json").read_text()).values()} == {8}
     gan, state = experiments.load(workdir)
-    assert (
-        gan.sample(state, gan.inputs(0) and {"position": jnp.arange(2)}, jax.random.key(0))["generated"].shape[0] == 2
-    )
+    assert gan.sample(state, {"position": jnp.arange(2)}, jax.random.key(0))["generated"].shape[0] == 2
     assert "final.png" in (trained / "other.log").read_text()
 
 
@@ -186,6 +184,20 @@ def test_members_at_different_steps_are_brought_together(trained, tmp_path):
     assert vectorized.train_members(two, output) == []
     for name in two:
         assert_same_run(output / name, trained / name)
+
+
+def test_several_phases_and_steps_a_dispatch(tmp_path):
+    config = srgan.get_config("tiny")
+    config.steps_per_dispatch = config.log_every = 3
+    config.coefficients.content = None
+    config.data.loader = "memory"
+    overrides = [{"seed": 0}, {"seed": 1, "optimizers.pretrain.generator.learning_rate": 1e-2}]
+    found = dict(zip("ab", sweep.expand(config, overrides), strict=True))
+    assert vectorized.train_members(found, tmp_path) == []
+    for name in found:
+        assert [record["step"] for record in logs.read_metrics(tmp_path / name)] == [3, 6]
+        assert {entry["step"] for entry in json.loads((tmp_path / name / "scores.json").read_text()).values()} == {6}
+        assert int(final_state(tmp_path / name, 6).players["generator"].updates) == 6
 
 
 @pytest.fixture
