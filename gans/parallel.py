@@ -134,7 +134,8 @@ def stack(states: Sequence[State]) -> State:
     if any(_layout(other) != _layout(moving[0]) for other in moving[1:]):
         raise ValueError("The members of a population have networks, optimizers and coefficients of the same layout.")
     players, coefficients = jax.tree.map(lambda *leaves: jnp.stack(leaves), *moving)
-    return first.replace(players=players, coefficients=coefficients)
+    # A copy, since a population that is donated may not take a state's own array with it.
+    return first.replace(step=jnp.copy(first.step), players=players, coefficients=coefficients)
 
 
 def _layout(tree):

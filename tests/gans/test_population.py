@@ -176,6 +176,12 @@ def test_stack_and_member_are_inverse():
     jax.tree.map(np.testing.assert_array_equal, jax.jit(parallel.stack)(states), parallel.stack(states))
 
 
+def test_a_population_that_is_donated_leaves_its_states_whole():
+    states = [fresh(index) for index in range(len(RATES))]
+    parallel.member_parallel(parallel.population(one_step()))(parallel.stack(states), members_batch(0), KEYS)
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(states))
+
+
 def test_what_does_not_fit_together_is_refused():
     one = fresh(0)
     with pytest.raises(ValueError, match=r"one step.*\[0, 1\]"):
