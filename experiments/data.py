@@ -77,13 +77,19 @@ def example_batch(config: ConfigDict, count: int) -> Arrays:
 
 
 def train_batches(
-    config: ConfigDict, arrays: Arrays, *, phase: int, start: int, slices: int, order: int = 0
+    config: ConfigDict,
+    arrays: Arrays,
+    *,
+    phase: int,
+    start: int,
+    slices: int,
+    order: int = 0,
+    devices: int | None = None,
 ) -> Iterator[Arrays]:
     """Endless training batches, [devices, steps, ...] as `data_parallel` wants them, from a phase's step `start` on.
 
-    Of several hosts each gets the share of its own devices.
-
-    Each `order` has the examples in another one.
+    Each `order` has the examples in another one. They are for `devices` of this host, by default all; of several hosts
+    each gets the share of its own.
     """
     steps = config.steps_per_dispatch
     return batching.train_batches(
@@ -94,7 +100,7 @@ def train_batches(
         start=start,
         slices=slices,
         steps=None if steps == 1 else steps,
-        devices=jax.local_device_count(),
+        devices=devices or jax.local_device_count(),
         host=jax.process_index(),
         hosts=jax.process_count(),
         loader=config.data.loader,

@@ -54,7 +54,16 @@ def _forget_after(workdir: Path, step: int) -> None:
 class Logs:
     """Writes a run's metrics and pictures into its workdir; a context manager."""
 
-    def __init__(self, workdir: Path, step: int, steps: int, every: int, sentinel: Sentinel | None = None, writes=True):
+    def __init__(
+        self,
+        workdir: Path,
+        step: int,
+        steps: int,
+        every: int,
+        sentinel: Sentinel | None = None,
+        writes: bool = True,
+        bar: bool = True,
+    ):
         """Goes on after `step` of `steps`, writing each `every`-th step's metrics; a sentinel sees these too.
 
         One that does not write, for all but one of several processes, only looks at the metrics.
@@ -66,7 +75,7 @@ class Logs:
         self._sentinel = sentinel
         self._file = open(workdir / "metrics.jsonl" if writes else os.devnull, "a")  # noqa: SIM115 (closed in __exit__)
         self._board = SummaryWriter(str(workdir), purge_step=step + 1 if step else None, write_to_disk=writes)
-        self._bar = progress_bar(total=steps, initial=step, desc="training", disable=not writes)
+        self._bar = progress_bar(total=steps, initial=step, desc="training", disable=not (writes and bar))
         self._start = self._last_time = time.monotonic()
         self._last_step = step
 

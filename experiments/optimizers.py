@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optax
@@ -53,17 +53,21 @@ def default(learning_rate: float, **settings: Any) -> ConfigDict:
     return config
 
 
-def make(config: Mapping[str, Any], steps: int) -> optax.GradientTransformation:
+def make(config: Mapping[str, Any], steps: int, in_state: Sequence[str] = ()) -> optax.GradientTransformation:
     """The optax transformation that a config describes.
 
     Args:
       config: as `default` makes it. Settings of None are left to optax.
       steps: length of the phase in steps, for schedules that do not say their own length. A schedule counts the
         updates of the player that it drives.
+      in_state: settings, numbers all, that lie in the optimizer's state, `hyperparams`, and may be changed there; its
+        `inner_state` is then what the state is without them.
 
     Raises:
       UsageError: for an unknown optimizer or schedule, or a setting that the optimizer does not take.
     """
+    if in_state:
+        return _with_numbers_in_state(config, steps, in_state)
     name = config["name"]
     if name not in NAMES:
         raise UsageError(f"There is no optimizer {name!r}; choose one of {', '.join(NAMES)}.")
@@ -79,6 +83,16 @@ def make(config: Mapping[str, Any], steps: int) -> optax.GradientTransformation:
     if config["historical_averaging"] is not None:
         chain.insert(0, stabilizers.historical_averaging(config["historical_averaging"]))
     return optax.chain(*chain) if len(chain) > 1 else chain[0]
+
+
+def _with_numbers_in_state(config, steps, names):
+    def factory(**numbers):
+        return make({**config, **numbers}, steps)
+
+    # Where inject_hyperparams looks for the names.
+    keyword = functools.partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
+    factory.__signature__ = inspect.Signature([keyword(name) for name in names])
+    return optax.inject_hyperparams(factory)(**{name: float(config[name]) for name in names})
 
 
 def _schedule(config, steps):

@@ -1,7 +1,6 @@
 """What a config asks for, looked through before any work: numbers that can be, steps that fit their data."""
 
 import math
-from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 import jax
@@ -77,12 +76,6 @@ def check(config: ConfigDict) -> None:
         raise UsageError("best.score needs a validation split and scores on the way: data.validation, score_every.")
     if config.best.score and config.score_every % config.checkpoint_every:
         raise UsageError(f"score_every={config.score_every} must be a multiple of {config.checkpoint_every=}.")
-
-
-def check_best(config: ConfigDict, scores: Iterable[str]) -> None:
-    """Refuses a best score that is none of those that the run will have."""
-    if config.best.score not in scores:
-        raise UsageError(f"best.score={config.best.score!r} is none of this run's scores: {', '.join(sorted(scores))}.")
 
 
 def check_numbers(config: ConfigDict) -> None:

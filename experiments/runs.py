@@ -7,8 +7,9 @@ import importlib.util
 import inspect
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -25,12 +26,17 @@ HISTORY = "score_history.json"
 STOPPED = "stopped.json"
 
 
-def build(config: ConfigDict, axis: str | None = AXIS) -> Gan:
+def build(
+    config: ConfigDict,
+    axis: str | None = AXIS,
+    in_state: Mapping[str, Mapping[str, Sequence[str]]] = MappingProxyType({}),
+) -> Gan:
     """The family's `Gan` with the config's optimizers and settings.
 
     Args:
       config: as the files in experiments/configs return it.
       axis: the mapped axis over which gradients are averaged; None for a step under plain `jax.jit`.
+      in_state: {phase: {player: settings of its optimizer that lie in its state}}, see `optimizers.make`.
 
     Raises:
       UsageError: for an unknown family, or settings that its `make` refuses.
@@ -39,7 +45,10 @@ def build(config: ConfigDict, axis: str | None = AXIS) -> Gan:
         raise UsageError(f"There is no family {config.family!r} in the package gans.")
     make = importlib.import_module(f"gans.{config.family}").make
     phases = {
-        phase: {name: optimizers.make(settings, config.phases[phase].steps) for name, settings in players.items()}
+        phase: {
+            name: optimizers.make(settings, config.phases[phase].steps, in_state.get(phase, {}).get(name, ()))
+            for name, settings in players.items()
+        }
         for phase, players in config.optimizers.items()
     }
     grad = plain

@@ -64,9 +64,7 @@ def train(config: ConfigDict, workdir: Path, init_from: Path | None = None) -> s
     splits = data.hold_out(config, splits)
     rehearsal.check_steps(config, gan, splits["train"], frozen)
     if hosts.first():
-        if config.best.score and not runs.score_history(workdir):
-            untrained = runs.initial(config, gan, frozen)
-            rehearsal.check_best(config, scoring.scores(config, gan, untrained, record, *validation(splits)))
+        check_best(workdir, config, gan, frozen, record, splits)
         runs.record_run(workdir, config, record)
     hosts.check_shared(workdir)
     with runs.alone_in(workdir) if hosts.first() else contextlib.nullcontext():
@@ -87,6 +85,19 @@ def validation(splits: Mapping[str, data.Arrays]) -> tuple[data.Arrays, str]:
     """What scores on the way are taken on, and the split's name: the validation split where there is one."""
     name = "validation" if "validation" in splits else "test"
     return splits[name], name
+
+
+def check_best(workdir: Path, config: ConfigDict, gan: Gan, frozen: Any, record: Mapping, splits: Mapping) -> None:
+    """Refuses a best score that a new run will not have; what it will have is what its untrained networks have.
+
+    Raises:
+      UsageError: with the names that there are.
+    """
+    if not config.best.score or runs.score_history(workdir):
+        return
+    scores = scoring.scores(config, gan, runs.initial(config, gan, frozen), record, *validation(splits))
+    if config.best.score not in scores:
+        raise UsageError(f"best.score={config.best.score!r} is none of this run's scores: {', '.join(sorted(scores))}.")
 
 
 def best_so_far(config: ConfigDict, workdir: Path) -> str:
@@ -257,17 +268,14 @@ class Loop:
             if pending:
                 self.take(*pending)
             pending = step, metrics
-            stop, every = self.heard if hosts.several() else self.interrupts.number, self.config.score_every
+            stop = self.heard if hosts.several() else self.interrupts.number
             saving = stop or step == end or step % self.config.checkpoint_every == 0
             if saving:
                 self.take(*pending)
                 pending = None
                 check_finite(step, state)
             # Before the step is saved: else a kill in between would leave it without them for good.
-            if step % self.config.sample_every == 0:
-                hosts.by_first(lambda step=step, state=state: self.draw(step, state))
-            if every and step % every == 0 and (step < end or self.config.data.validation):
-                hosts.by_first(lambda step=step, state=state: self.keep_scores(step, state))
+            self.look(step, state, end)
             if saving and hosts.first():
                 self.checkpoints.save(step, state.replace(frozen=None), {"phase": self.phase})
             if stop:
@@ -275,6 +283,14 @@ class Loop:
                     self.checkpoints.wait()
                 raise Interrupted(stop)
         return state
+
+    def look(self, step: int, state: State, end: int) -> None:
+        """Draws and scores what is due at a step of a phase that ends at step `end`."""
+        if step % self.config.sample_every == 0:
+            hosts.by_first(lambda: self.draw(step, state))
+        every = self.config.score_every
+        if every and step % every == 0 and (step < end or self.config.data.validation):
+            hosts.by_first(lambda: self.keep_scores(step, state))
 
     def take(self, step: int, metrics) -> None:
         """Logs the metrics of a dispatch, and hears what signal has reached any host: all do at the same step."""

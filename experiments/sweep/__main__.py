@@ -13,6 +13,8 @@ yields. Each is an ordinary workdir, OUTPUT/FIELD=VALUE-..., beside what it said
 again goes on with what is unfinished; a run that breaks does not stop the others. OUTPUT/table.md holds means and
 deviations over the seeds, of runs that diverged or collapsed too. On a GPU keep to one worker.
 
+With --vectorize, members that differ only in numbers (their seed, loss weights, an optimizer's numbers) are trained at
+once by one program, in a process whose log is OUTPUT/population-N.log.
 A search draws the fields' values by Optuna, in runs OUTPUT/trial-0000, ..., until the study has --trials of them. The
 same command, started as often as one likes and on several machines, shares one study, in OUTPUT/study.journal or in the
 database of --storage. With config.score_every, or for a metric, trials that do worse than the median are stopped.
@@ -24,6 +26,7 @@ the same command waits for them again.
 import ast
 import functools
 import importlib.util
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +37,7 @@ from ml_collections import ConfigDict, config_flags
 
 from experiments import data, processes, runs, scoring, sweep, table, train
 from experiments.commands import UsageError, define_config, fail, fitting, start, write_text
+from experiments.sweep import vectorized
 
 CONFIG = define_config()
 OUTPUT = flags.DEFINE_string("output", None, "The sweep's folder.", required=True)
@@ -49,6 +53,7 @@ PRUNE = flags.DEFINE_bool("prune", True, "Stop trials of a search that do worse 
 SUBMIT = flags.DEFINE_enum("submit", None, ["slurm", "local"], "Make each run a job; local: a process, to try it out.")
 SUBMIT_OPTIONS = flags.DEFINE_list("submit_options", [], "Options of submitit: partition=gpu,timeout_min=600.")
 WORKERS = flags.DEFINE_integer("workers", 1, "Runs at once, each on cores of its own.", lower_bound=1)
+VECTORIZE = flags.DEFINE_bool("vectorize", False, "Train members that differ only in numbers as one population.")
 
 
 def asked() -> list[sweep.Overrides]:
@@ -90,6 +95,8 @@ def check_together() -> None:
             "--search goes with neither --members nor --submit. To search on a cluster, start this command in several "
             "jobs: they share the study."
         )
+    if VECTORIZE.value and (SEARCH.value or SUBMIT.value):
+        raise UsageError("--vectorize goes with neither --search nor --submit, where each run is a process of its own.")
     for flag, package, extra in ((SEARCH, "optuna", "search"), (SUBMIT, "submitit", "slurm")):
         if flag.value and importlib.util.find_spec(package) is None:
             raise UsageError(f"--{flag.name} needs {package}: pip install -e '.[{extra}]'.")
@@ -123,6 +130,30 @@ def check(configs: dict[str, ConfigDict]) -> None:
             runs.claim_workdir(Path(OUTPUT.value) / name, config)
         except UsageError as error:
             raise UsageError(f"{name}: {error}") from error
+
+
+def vectorized_commands(
+    commands: dict[str, list[str]],
+    configs: dict[str, ConfigDict],
+    members: dict[str, sweep.Overrides],
+    base: Sequence[str],
+) -> dict[str, list[str]]:
+    """The commands, with one for each group of members that can be trained at once instead of theirs."""
+    found = {}
+    for group in vectorized.groups({name: configs[name] for name in commands}):
+        first = group[0]
+        if len(group) == 1:
+            found[first] = commands[first]
+            continue
+        numbers = {name: vectorized.traced(configs[name]) for name in group}
+        # What is no number is the same in all of them, so the first one's is everyone's.
+        shared = [f"--config.{path}={value}" for path, value in members[first].items() if path not in numbers[first]]
+        own = {name: {path: numbers[name][path] for path in members[name] if path in numbers[name]} for name in group}
+        title = f"population-{len(found)}"
+        print(f"{title}: {', '.join(group)}", flush=True)
+        found[title] = [sys.executable, "-m", "experiments.sweep.population", *base, *shared]
+        found[title] += [f"--output={OUTPUT.value}", f"--members={json.dumps(own)}"]
+    return found
 
 
 def results(configs: dict[str, ConfigDict], members: dict[str, sweep.Overrides]) -> list[table.Result]:
@@ -196,6 +227,8 @@ def trained(base: Sequence[str]) -> int:
         # Each judge is made once, before runs that start together would each make their own.
         for config in {sweep.shared_needs(configs[name]): configs[name] for name in commands}.values():
             scoring.frozen_networks(config, data.read(config)["train"])
+    if VECTORIZE.value:
+        commands = vectorized_commands(commands, configs, members, base)
     if jobs:
         at_once = len(configs) if SUBMIT.value == "slurm" else WORKERS.value
         statuses = jobs.run(commands, at_once, underway)

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -54,3 +55,44 @@ def test_gradients_are_clipped_by_norm():
 def test_mistakes_are_named(settings, message):
     with pytest.raises(UsageError, match=message):
         optimizers.make(optimizers.default(0.1, **settings), 10)
+
+
+SETTINGS = {
+    "adam": {"b1": 0.5, "b2": 0.9, "eps": 1e-6},
+    "adamw": {"b1": 0.5, "b2": 0.9, "eps": 1e-6, "weight_decay": 0.1},
+    "sgd": {"momentum": 0.8},
+    "rmsprop": {"decay": 0.8, "eps": 1e-6, "momentum": 0.5},
+    "adadelta": {"rho": 0.8, "eps": 1e-3, "weight_decay": 0.1},
+    "adagrad": {"eps": 1e-3},
+    "adamax": {"b1": 0.5, "b2": 0.9, "eps": 1e-6},
+    "nadam": {"b1": 0.5, "b2": 0.9, "eps": 1e-6},
+    "lion": {"b1": 0.5, "b2": 0.9, "weight_decay": 0.1},
+    "radam": {"b1": 0.5, "b2": 0.9, "eps": 1e-6},
+    "yogi": {"b1": 0.5, "b2": 0.9, "eps": 1e-3},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule"), [("sgd", "constant"), ("sgd", "linear"), *((name, "cosine") for name in optimizers.NAMES)]
+)
+def test_every_number_can_lie_in_the_state(name, schedule):
+    numbers = {"learning_rate": 0.1, "final_fraction": 0.2, "clip_norm": 2.0, "historical_averaging": 0.1}
+    numbers |= SETTINGS[name]
+    config = optimizers.default(0.3, name=name, schedule=schedule, warmup=2, b1=None, b2=None, eps=None)
+    config.update(numbers)
+    other = config.copy_and_resolve_references()
+    other.update(dict.fromkeys(numbers, 0.3))
+    plain, carrying = optimizers.make(config, 8), optimizers.make(other, 8, list(numbers))
+
+    params = {"x": jnp.array([2.0, -1.0])}
+    own, state = plain.init(params), carrying.init(params)
+    assert jax.tree.structure(state.inner_state) == jax.tree.structure(own)
+    state = state._replace(hyperparams={field: jnp.float32(value) for field, value in numbers.items()})
+    update, again = jax.jit(plain.update), jax.jit(carrying.update)
+    for gradient in (3.0, -1.0, 2.0, 0.5):
+        gradients = {"x": jnp.array([gradient, 1.0])}
+        wanted, own = update(gradients, own, params)
+        found, state = again(gradients, state, params)
+        np.testing.assert_allclose(found["x"], wanted["x"], rtol=3e-5)
+    assert np.any(wanted["x"] != 0)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=3e-5), state.inner_state, own)
