@@ -170,11 +170,6 @@ def _whole(workdir, name):
     config, _ = runs.read_workdir(workdir)
     steps = sum(phase.steps for phase in config.phases.values())
     metrics = logs.read_metrics(workdir)
-    if strange := next((record for record in metrics if not isinstance(record.get("step"), int)), None):
-        raise UsageError(f"{workdir / 'metrics.jsonl'} is damaged: {str(strange)[:60]} has no step.")
-    lines = (workdir / "metrics.jsonl").read_text().splitlines() if metrics else []
-    if len(metrics) < len(lines) - 1:
-        raise UsageError(f"{workdir / 'metrics.jsonl'} is damaged in line {len(metrics) + 1}.")
     result = table.result(name, config.seed, workdir, steps, _sentinel(config))
     path = workdir / "score_history.json"
     history = runs.read_json(path) if path.is_file() else {}

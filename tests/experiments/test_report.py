@@ -103,21 +103,27 @@ def test_every_fault_has_its_name_and_its_sentence(found):
     ("file", "content", "words"),
     [
         ("scores.json", "{", "scores.json is damaged"),
-        ("metrics.jsonl", '{"step": 1}\nhalf a li\n{"step": 2}\n', "damaged in line 2"),
-        ("metrics.jsonl", '{"loss": 1}\n', "has no step"),
         ("config.json", '{"config": {"seed": 1}, "frozen": {}}', "phases"),
         ("stopped.json", "[]", "TypeError"),
-        ("metrics.jsonl", b"\xff\xfe\n", "UnicodeDecodeError"),
     ],
 )
 def test_what_cannot_be_read_is_damaged_and_the_others_are_shown(file, content, words, tmp_path):
     write_run(tmp_path / "whole")
     broken = write_run(tmp_path / "broken", last=100)
-    (broken / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    (broken / file).write_text(content)
     first, second = report.read(report.find([broken, tmp_path / "whole"]))
     assert (first.status, second.status) == ("damaged", "finished")
     assert words in first.notes[0]
     assert "broken" in page.page([first, second])
+
+
+@pytest.mark.parametrize("line", [b"half a li", b"\xff\xfe", b'{"loss": 1}'])
+def test_a_damaged_line_of_metrics_is_left_out(line, tmp_path):
+    folder = write_run(tmp_path / "a", last=100)
+    with open(folder / "metrics.jsonl", "ab") as file:
+        file.write(line + b'\n{"step": 101}\n')
+    (run,) = report.read([folder])
+    assert (run.status, run.step) == ("unfinished", 101)
 
 
 def test_a_metric_line_that_was_cut_short_is_no_damage(tmp_path):
