@@ -259,8 +259,9 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
         try:
             return [np.asarray(array[rows]) for array in arrays.values()] + [draws]
         except DataError as error:
+            # Raised below: TensorFlow would print all of its stack.
             faults.append(error)
-            raise
+            return [np.zeros((size, *x.shape[1:]), x.dtype) for x in one.values()] + [draws]
 
     @tf.autograph.experimental.do_not_convert
     def make(item):
@@ -280,13 +281,9 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
     atexit.register(running.clear)
     try:
         for _ in items:
-            try:
-                batch = next(running[0])
-            except tf.errors.OpError:
-                # TensorFlow tells of it as a fault of its own, with all of the stack.
-                if faults:
-                    raise faults[0] from None
-                raise
+            batch = next(running[0])
+            if faults:
+                raise faults[0]
             yield batch
     finally:
         running.clear()

@@ -21,7 +21,7 @@ def check(content: bytes, most: int) -> None:
     """
     order = {b"\x00\x01IM": "little", b"\x01\x00MI": "big"}.get(content[124:128])
     if order is None:
-        raise ValueError("is no .mat file of version 5 (save it with -v6 or -v7, not -v7.3)")
+        raise ValueError("is no .mat file of version 5 to 7 (save it with -v6 or -v7, not -v7.3)")
     left = most
     for kind, start, end in _elements(content, _HEADER, len(content), order, padded=False):
         element = memoryview(content)[start:end]

@@ -174,7 +174,7 @@ def _print_any_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _parse(argv: Sequence[str], positional: bool) -> list[str]:
+def _parse(argv: Sequence[str], positional: bool = False) -> list[str]:
     # config_flags cannot read None for a number, and it looks at sys.argv itself: such overrides are kept aside.
     emptied = [argument for argument in argv if argument.startswith("--config.") and argument.endswith("=None")]
     sys.argv[:] = [argument for argument in argv if argument not in emptied]
