@@ -3,7 +3,7 @@
 import csv
 import os
 
-from data_pipelines import DataError
+from data_pipelines import DataError, files
 from data_pipelines.face_photos import Row
 
 _LARGEST = 2**28  # bytes
@@ -22,9 +22,7 @@ def rows(path: str) -> list[Row]:
       DataError: it cannot be read, or a line has no file or no second column.
     """
     try:
-        # Anything else than a file, a pipe for one, could make the reading wait for ever.
-        if os.path.exists(path) and not os.path.isfile(path):
-            raise ValueError("it is no file")
+        files.plain(path)
         if os.path.getsize(path) > _LARGEST:
             raise ValueError(f"it has more than {_LARGEST:,} bytes")
         with open(path, newline="", encoding="utf-8-sig") as file:

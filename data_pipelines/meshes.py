@@ -9,12 +9,14 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from data_pipelines import DataError, sh3f, voxelise
+from data_pipelines.files import whole
 
 UP = ("y", "z")
 # Turns (x, y, z) with z up into the same with y up.
@@ -267,16 +269,8 @@ class _Store:
 
     def _keep(self, path, packed):
         try:
-            os.makedirs(self.folder, exist_ok=True)
-            # Whole or not at all, though several programs may write the same.
-            part = f"{path}.{os.getpid()}.part"
-            try:
-                with open(part, "wb") as file:
-                    np.save(file, packed)
-                os.replace(part, path)
-            finally:
-                if os.path.exists(part):
-                    os.unlink(part)
+            with whole(Path(path)) as file:
+                np.save(file, packed)
         except OSError as error:
             raise DataError(
                 f"{self.folder}: cannot keep voxels there ({error.strerror}); set XDG_CACHE_HOME to another folder"

@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 
-from data_pipelines import DataError
+from data_pipelines import DataError, files
 
 # Deflate cannot do better (https://zlib.net/zlib_tech.html).
 _LARGEST_RATIO = 1032
@@ -33,7 +33,8 @@ def read(path: str | os.PathLike, most: int | None = None) -> dict[str, np.ndarr
     """
     most = memory() if most is None else most
     try:
-        with zipfile.ZipFile(_file(path)) as archive:
+        files.plain(path)
+        with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
             _check_sizes(members, os.path.getsize(path), most)
             return {member.filename.removesuffix(".npy"): _member(archive, member) for member in members}
@@ -45,7 +46,8 @@ def read(path: str | os.PathLike, most: int | None = None) -> dict[str, np.ndarr
 def read_array(path: str | os.PathLike, most: int | None = None) -> np.ndarray:
     """The array in an .npy file; `most` and errors as of `read`."""
     try:
-        size = os.path.getsize(_file(path))
+        files.plain(path)
+        size = os.path.getsize(path)
         with open(path, "rb") as file:
             _check_header(file, size)
             if size > (memory() if most is None else most):
@@ -55,13 +57,6 @@ def read_array(path: str | os.PathLike, most: int | None = None) -> np.ndarray:
     # A damaged file shows itself in many ways.
     except Exception as error:
         raise DataError(f"{path}: cannot be read as .npy of plain numbers ({_why(error)}); write it again") from error
-
-
-def _file(path):
-    # Anything else than a file, a pipe for one, could make the reading wait for ever.
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError("it is no file")
-    return path
 
 
 def _why(error):

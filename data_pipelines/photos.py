@@ -49,14 +49,7 @@ class Tally(NamedTuple):
 
 
 def load(
-    name: str,
-    path: str = "",
-    *,
-    cell: int = 256,
-    test: float = 0.1,
-    held_out: Sequence[str] = (),
-    validation: float = 0.0,
-    budget: int = BUDGET,
+    name: str, path: str = "", *, cell: int = 256, budget: int = BUDGET, **shares
 ) -> tuple[dict[str, dict[str, Cells]], Tally]:
     """Photographs as square cells; only the heads of their files are read at first.
 
@@ -64,7 +57,7 @@ def load(
     place; those of the other splits do not overlap.
 
     Args:
-      name, path, test, held_out, validation: as of `scenes`.
+      name, path: as of `scenes`, and so are its `test`, `held_out` and `validation`, the `shares`.
       cell: side of the cells, pixels, at least 2; smaller photographs are left out.
       budget: bytes of decoded photographs to keep in memory.
 
@@ -76,7 +69,7 @@ def load(
     """
     if cell < 2:
         raise DataError(f"{name}: {cell=} must be at least 2")
-    found, tally = scenes(name, path, smallest=cell, test=test, held_out=held_out, validation=validation)
+    found, tally = scenes(name, path, smallest=cell, **shares)
     library, keys = Library(budget), ("image", "source") if name == "blur_pairs" else ("image",)
     data = {}
     for split in tally.splits:

@@ -10,7 +10,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import jax
 from absl import app, flags, logging
@@ -18,6 +17,7 @@ from flax.errors import FlaxError
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines import DataError
+from data_pipelines.files import whole as whole_file
 
 COMPILATION_CACHE = flags.DEFINE_bool("compilation_cache", True, "Keep compiled programs in the user's cache folder.")
 
@@ -56,19 +56,6 @@ def check_output(path: Path) -> None:
     existing = next(folder for folder in path.absolute().parents if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise UsageError(f"--output={path} cannot be written: {existing} is no folder that you may write into.")
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write bytes into, which stands at `path` once all of them are written; until then an old one does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data_pipelines import DataError, npz
+from data_pipelines import DataError, files, npz
 from experiments.commands import UsageError
 from gans import draws
 
@@ -42,9 +42,7 @@ def read(given: str | Path, size: int) -> jax.Array:
     file, numbers = re.fullmatch(r"(.*?)(?::(\d+(?:,\d+)*))?", str(given)).groups()
     path = Path(file)
     try:
-        # Anything else than a file, a pipe for one, could make the reading wait for ever.
-        if path.exists() and not path.is_file():
-            raise DataError("it is no file")
+        files.plain(path)
         latents = npz.read(path)["latent"] if zipfile.is_zipfile(path) else npz.read_array(path)
     except (OSError, DataError, KeyError) as error:
         raise UsageError(

@@ -54,3 +54,10 @@ class Sentinel:
                     raise Collapsed(sentence, step - self._lasting[name])
                 return sentence
         return None
+
+
+def telling(config: ConfigDict) -> Sentinel | None:
+    """The sentinel of a run's config, for looking at its metrics once more: it stops nothing. None without one."""
+    if "collapse" not in config:
+        return None
+    return Sentinel(ConfigDict({**config.collapse.to_dict(), "stop": False}), config.log_every)

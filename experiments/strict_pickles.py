@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_pipelines import files
+
 # What stays of the instructions: numbers, strings, bytes, tuples, lists, dictionaries, and what names admit.
 _KNOWN = (
     *("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
@@ -67,9 +69,7 @@ def content(path: Path, most: int) -> io.BytesIO:
       OSError: no such file, or one that cannot be read.
       ValueError: no file, or a larger one.
     """
-    # Anything else than a file, a pipe for one, could make the reading wait for ever.
-    if path.exists() and not path.is_file():
-        raise ValueError("it is no file")
+    files.plain(path)
     if (size := path.stat().st_size) > most:
         raise ValueError(f"it has {size:,} bytes, more than {most:,}")
     return io.BytesIO(path.read_bytes())

@@ -80,20 +80,25 @@ def read(output: Path, rows: Iterable[str], steps: int, collapse: ConfigDict, ev
     for row in rows:
         folders = [path for path in output.glob(f"{row}-*") if path.is_dir() and path.name[len(row) + 1 :].isdigit()]
         seeds = {int(path.name[len(row) + 1 :]): path for path in folders}
-        found += [result(row, seed, seeds[seed], steps, Sentinel(collapse, every)) for seed in sorted(seeds)]
+        found += [
+            result(row, seed, seeds[seed], logs.read_metrics(seeds[seed]), steps, Sentinel(collapse, every))
+            for seed in sorted(seeds)
+        ]
     return found
 
 
-def result(row: str, seed: int, workdir: Path, steps: int, sentinel: Sentinel | None) -> Result:
+def result(
+    row: str, seed: int, workdir: Path, records: Sequence[Mapping], steps: int, sentinel: Sentinel | None
+) -> Result:
     """What became of one run.
 
     Args:
       row, seed: what the table calls it.
       workdir: its folder.
+      records: its metrics, as `logs.read_metrics` returns them.
       steps: of a whole run; scores of another step are not its end.
       sentinel: reads its metrics once more, so that a resumed run counts whole; None where a family has none.
     """
-    records = logs.read_metrics(workdir)
     looks = (sentinel.look(record["step"], record) for record in records) if sentinel else ()
     sentences = tuple(filter(None, looks))
     scores = runs.read_json(workdir / "scores.json") if (workdir / "scores.json").is_file() else None

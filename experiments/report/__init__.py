@@ -12,11 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ml_collections import ConfigDict
-
-from experiments import logs, runs, table
+from experiments import logs, runs, sentinel, table
 from experiments.commands import UsageError, fields_of
-from experiments.sentinel import Sentinel
 
 
 class Run(NamedTuple):
@@ -170,21 +167,14 @@ def _whole(workdir, name):
     config, _ = runs.read_workdir(workdir)
     steps = sum(phase.steps for phase in config.phases.values())
     metrics = logs.read_metrics(workdir)
-    result = table.result(name, config.seed, workdir, steps, _sentinel(config))
-    path = workdir / "score_history.json"
-    history = runs.read_json(path) if path.is_file() else {}
+    result = table.result(name, config.seed, workdir, metrics, steps, sentinel.telling(config))
+    history = runs.score_history(workdir)
     history = {score: {int(step): value for step, value in values.items()} for score, values in history.items()}
     step = steps if result.finished else metrics[-1]["step"] if metrics else 0
     end = "collapsed" if result.collapsed else "finished"
     status = result.stopped or (end if result.finished else "unfinished")
     pictures = _pictures(workdir, steps)
     return Run(name, status, result, fields_of(config), steps, step, metrics, history, pictures)
-
-
-def _sentinel(config: ConfigDict) -> Sentinel | None:
-    if "collapse" not in config:
-        return None
-    return Sentinel(ConfigDict({**config.collapse.to_dict(), "stop": False}), config.log_every)
 
 
 def _pictures(workdir, steps):

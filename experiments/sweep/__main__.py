@@ -35,7 +35,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from experiments import data, processes, runs, scoring, sweep, table, train
+from experiments import data, logs, processes, runs, scoring, sentinel, sweep, table, train
 from experiments.commands import UsageError, define_config, fail, fitting, start, write_text
 from experiments.sweep import vectorized
 
@@ -162,10 +162,9 @@ def results(configs: dict[str, ConfigDict], members: dict[str, sweep.Overrides])
     for name, config in configs.items():
         workdir = Path(OUTPUT.value) / name
         steps = sum(phase.steps for phase in config.phases.values())
-        if "collapse" in config:
-            config.collapse.stop = False  # here the sentinel only tells
         if table.log_of(workdir).is_file():
-            found.append(table.result(rows[name], config.seed, workdir, steps, train.watching(config)))
+            metrics = logs.read_metrics(workdir)
+            found.append(table.result(rows[name], config.seed, workdir, metrics, steps, sentinel.telling(config)))
     return found
 
 
