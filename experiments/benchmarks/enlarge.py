@@ -4,7 +4,7 @@ r"""The document's super-resolution generator, 64x64 to 256x256, beside the same
 
 The weights are the same, and so are the outputs, to 1e-4. PyTorch runs it in channels_last, in inference mode, on as
 many threads as there are cores. The two take turns, and what is printed are minima, medians and the median of the
-turns' ratios. Needs PyTorch: pip install -e '.[peers]'.
+turns' ratios. Needs PyTorch: pip install -e '.[bench]'.
 """
 
 import os

@@ -127,7 +127,7 @@ def asked() -> list[tuple[str, int]]:
         if not seed.isdecimal():
             raise UsageError(f"--seeds: {seed!r} is no seed; give whole numbers such as 0,1,2.")
     if "torch-dcgan" in ROWS_ASKED.value and importlib.util.find_spec("torch") is None:
-        raise UsageError("The row torch-dcgan needs PyTorch: pip install -e '.[peers]', or leave it out of --rows.")
+        raise UsageError("The row torch-dcgan needs PyTorch: pip install -e '.[bench]', or leave it out of --rows.")
     return [(row, int(seed)) for seed in dict.fromkeys(SEEDS.value) for row in dict.fromkeys(ROWS_ASKED.value)]
 
 

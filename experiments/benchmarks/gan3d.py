@@ -7,7 +7,7 @@ Both sides start from the same weights on the same volumes, and before anything 
 latents must give the same losses. A step is a turn of each player with Adam; ours makes new volumes in each turn,
 PyTorch's the customary one batch for both. Its tensors are channels_last_3d, and it has as many threads as there are
 cores. The sides take turns; printed are their times and the ratios of the pairs, of wall-clock time and of processor
-time, which is what can be believed on a machine that others use. Needs PyTorch: pip install -e '.[peers]'.
+time, which is what can be believed on a machine that others use. Needs PyTorch: pip install -e '.[bench]'.
 """
 
 import os

@@ -7,7 +7,7 @@ The recipe (docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html, after
 batch norm's scales from N(1, 0.02), binary cross-entropy, Adam 2e-4 (0.5, 0.999), one turn of the discriminator on
 real and then on generated pictures, one of the generator on the same latents. The config gives data, judge, seed, batch
 size, steps and the sentinel's settings; what else it says of networks, losses and optimizers is not read. A run has no
-checkpoints: starting again is starting anew. Needs PyTorch: pip install -e '.[peers]'.
+checkpoints: starting again is starting anew. Needs PyTorch: pip install -e '.[bench]'.
 """
 
 import os

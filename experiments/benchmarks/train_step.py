@@ -1,0 +1,201 @@
+r"""Train steps of each family beside the same in PyTorch, Keras and TensorFlow: equal networks, losses and batches.
+
+    python -m experiments.benchmarks.train_step --family=all --peers=torch,torch_compile,keras,tensorflow
+    python -m experiments.benchmarks.train_step --family=dcgan28 --peers=torch --check
+
+The networks and recipes are the documents' (`experiments.benchmarks.peers.rows`). All sides start from our weights on
+the same batches, and before anything is timed each peer takes a step of plain gradient descent without dropout, after
+which its loss and every layer's weights must be ours. Then the sides take turns with Adam and dropout, and at the end
+all weights of both players must have moved. A side's time to the first step, anew and with what it has then left in
+its caches, and the peak of its memory, both beyond imports, are of processes of their own.
+
+Printed are: images a second, at the median; a side's time over ours, the median of the turns and from where to where
+(above 1, ours is faster); how much of the rate of a large product of matrices, measured in the same turns, the step
+reaches, its work being that of the convolutions as they are defined; seconds to the first step; megabytes.
+
+Needs the peers: pip install -e '.[bench]'.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments.benchmarks.peers import ours, sides
+from experiments.benchmarks.peers.layers import Weights, parameters, save_weights
+from experiments.benchmarks.peers.rows import ROWS, Row, example_batch, step_work
+from experiments.commands import Failure, UsageError, start
+
+FAMILY = flags.DEFINE_list("family", ["all"], f"Rows: all, or some of {', '.join(ROWS)}.")
+CHOSEN = flags.DEFINE_list("peers", ["torch", "keras", "tensorflow"], f"Some of {', '.join(sides.PEERS)}.")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 0, "Examples of a step; 0: each row's own.", lower_bound=0)
+TURNS = flags.DEFINE_integer("turns", 10, "Turns of each side.", lower_bound=1)
+SECONDS = flags.DEFINE_float("seconds", 1.0, "About how long a turn lasts.", lower_bound=0.0)
+CHECK = flags.DEFINE_bool("check", False, "Compare what the sides compute, and time nothing.")
+
+HEAD = "| row | side | images/s | its time / ours | of a matrix product's rate | first step, s (again) | memory, MB |"
+
+
+def check(row: Row, peer: str) -> str:
+    """How near a peer's loss and weights are to ours after two steps without dropout, in words.
+
+    Raises:
+      Failure: if they are not the same.
+    """
+    batches, row = [example_batch(row, 0)], row.plain()
+    our = ours.Side(row, batches, "sgd")
+    before = our.weights()
+    their = sides.load(peer)(row, batches, before, "sgd")
+    for _ in range(2):  # where the last kernel is 0 at first, the others move in the second step only
+        our_loss, their_loss = (float(side()["generator/loss"]) for side in (our, their))
+    off = abs(their_loss - our_loss) / max(abs(our_loss), 0.1)
+    after, theirs = our.weights(), their.weights()
+    worst = max(difference(before[name], after[name], theirs[name]) for name in ours.PLAYERS)
+    counts = " and ".join(f"{parameters(before[name]):,}" for name in ours.PLAYERS)
+    said = f"{counts} parameters, loss {our_loss:.6f}; {peer}: loss off by {off:.0e}, gradients by {worst:.0e}"
+    if off > 1e-3 or worst > 0.05:
+        raise Failure(f"{peer} does not compute what we do: {said}.")
+    return said
+
+
+def difference(before: Weights, ours: Weights, theirs: Weights) -> float:
+    """The largest distance of two layers' kernels, in lengths of the way that ours has moved.
+
+    Beyond what is lost where small moves are added to large weights. A few percent are rounding: inputs changed in
+    their last bit move the kernels of a network with many batch norms as much.
+    """
+    found = []
+    for old, our, their in zip(before, ours, theirs, strict=True):
+        if "kernel" in our:
+            kernel, lost = our["kernel"], 1e-7 * np.linalg.norm(our["kernel"])
+            apart = np.linalg.norm(their["kernel"] - kernel)
+            found.append(max(apart - lost, 0) / np.linalg.norm(kernel - old["kernel"]))
+    return float(max(found))
+
+
+def have_moved(before: Mapping[str, Weights], after: Mapping[str, Weights]) -> bool:
+    """Whether each layer of both players has other weights."""
+    return all(
+        not np.array_equal(leaf, new[name])
+        for player in ours.PLAYERS
+        for old, new in zip(before[player], after[player], strict=True)
+        for name, leaf in old.items()
+        if name in ("kernel", "scale")
+    )
+
+
+def timed(call: Callable[[], object], times: int) -> float:
+    """Seconds a call."""
+    begin = time.perf_counter()
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - begin) / times
+
+
+def matrix_product() -> tuple[Callable[[], object], float]:
+    """A large product of matrices, and its floating-point operations."""
+    side = 2048
+    matrix = jax.random.normal(jax.random.key(0), (side, side))
+    product = jax.jit(lambda matrix: matrix @ matrix)
+    return lambda: product(matrix).block_until_ready(), 2 * side**3
+
+
+def measure(calls: Mapping[str, Callable[[], object]], turns: int, seconds: float) -> dict[str, list[float]]:
+    """{side: seconds a call in each turn}; a turn is of so many calls as take about `seconds`."""
+    times = {}
+    for name, call in calls.items():
+        timed(call, 2)  # compiles, and compiles again for what the first has changed
+        times[name] = max(1, round(seconds / timed(call, 1)))
+    found = {name: [] for name in calls}
+    for _ in range(turns):
+        for name, call in calls.items():
+            time.sleep(0.1)  # the other side's threads spin for a while
+            call()
+            found[name].append(timed(call, times[name]))
+    return found
+
+
+def first_step(side: str, family: str, batch_size: int, weights: Path) -> tuple[float, float, float]:
+    """Of a side in processes of its own: seconds to its first step anew and again, and megabytes at most."""
+    command = [sys.executable, "-m", "experiments.benchmarks.first_step", f"--side={side}", f"--family={family}"]
+    command += [f"--batch_size={batch_size}", f"--weights={weights}"]
+    with tempfile.TemporaryDirectory() as caches:
+        environment = os.environ | {"XDG_CACHE_HOME": caches, "TORCHINDUCTOR_CACHE_DIR": caches}
+        told = []
+        for _ in range(2):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Failure(f"{side} did not come to its first step:\n{done.stderr[-2000:]}")
+            told.append(json.loads(done.stdout.splitlines()[-1]))
+    return told[0]["seconds"], told[1]["seconds"], told[1]["memory"]
+
+
+def report(family: str, row: Row, peers: list[str]) -> None:
+    """Prints a row's lines of the table."""
+    batches = [example_batch(row, seed) for seed in range(4)]
+    our = ours.Side(row, batches)
+    before = our.weights()
+    made = {"ours": our} | {peer: sides.load(peer)(row, batches, before) for peer in peers}
+    product, operations = matrix_product()
+    found = measure(made | {"product": product}, TURNS.value, SECONDS.value)
+    rate = operations / statistics.median(found.pop("product"))
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder, "weights.npz")
+        save_weights(weights, before)
+        for name, seconds in found.items():
+            if not have_moved(before, made[name].weights()):
+                raise Failure(f"{family}: not all weights of {name} have moved.")
+            ratios = [own / ours for own, ours in zip(seconds, found["ours"], strict=True)]
+            ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            middle = statistics.median(seconds)
+            share = step_work(row) * row.batch_size / middle / rate
+            anew, again, megabytes = first_step(name, family, row.batch_size, weights)
+            print(
+                f"| {family}, {row.batch_size} | {name} | {row.batch_size / middle:.1f} | {ratio} | {share:.0%} "
+                f"| {anew:.1f} ({again:.1f}) | {megabytes:,.0f} |",
+                flush=True,
+            )
+
+
+def chosen(given: list[str], known: list[str], flag: str) -> list[str]:
+    """What a flag names, checked."""
+    for name in given:
+        if name not in known:
+            raise UsageError(f"--{flag}={name}: choose from {', '.join(known)}.")
+    return given
+
+
+def main() -> None:
+    families = list(ROWS) if FAMILY.value == ["all"] else chosen(FAMILY.value, list(ROWS), "family")
+    peers = chosen(CHOSEN.value, list(sides.PEERS), "peers")
+    rows = {family: ROWS[family]() for family in families}
+    if BATCH_SIZE.value:
+        rows = {family: row._replace(batch_size=BATCH_SIZE.value) for family, row in rows.items()}
+    for peer in peers:
+        sides.load(peer)
+    for family, row in rows.items():
+        for peer in peers:
+            print(f"{family}: {check(row, peer)}", flush=True)
+    if CHECK.value:
+        return
+    packages = ("jax", "jaxlib", "torch", "tensorflow-cpu", "keras")
+    present = {package.metadata["Name"]: package.version for package in metadata.distributions()}
+    versions = ", ".join(f"{name} {present[name]}" for name in packages if name in present)
+    print(f"\n{jax.devices()[0].device_kind}, {os.cpu_count()} cores; {versions}; load {os.getloadavg()[0]:.1f}\n")
+    print(f"{HEAD}\n{'| --- ' * HEAD.count(' |')}|")
+    for family, row in rows.items():
+        report(family, row, peers)
+
+
+if __name__ == "__main__":
+    start(main)
