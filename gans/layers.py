@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gans import strided
+
 # Keras' defaults, which the documents' networks are written in.
 keras_conv = functools.partial(nn.Conv, padding="SAME", kernel_init=nn.initializers.glorot_uniform())
 keras_dense = functools.partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform())
@@ -37,11 +39,6 @@ def depth_to_space(x: jax.Array) -> jax.Array:
     return blocks.reshape(n, 2 * height, 2 * width, channels // 4)
 
 
-def upsample(x: jax.Array) -> jax.Array:
-    """Nearest-neighbour upsampling by 2: [batch, height, width, channels] -> [batch, 2 height, 2 width, channels]."""
-    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-
-
 def enlarge(x: jax.Array, factor: int) -> jax.Array:
     """Bicubic enlargement (Keys 1981, a = -1/2) with mirrored edges, as MATLAB's `imresize` does it.
 
@@ -70,14 +67,13 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 
 class HalvingConv(nn.Module):
-    """Keras' Conv2D with stride 2 and "same" padding, for images with even sides: sides are halved.
+    """Keras' Conv2D with stride 2 and "same" padding: sides are halved.
 
-    Written as a 3x3 convolution on folded pixels, without strides: XLA has no fast program for the second derivatives
-    of a strided convolution, which gradient penalties take. The kernel is [size, size, channels, features].
+    See `gans.strided.halve`. The kernel is [size, size, channels, features].
 
     Attributes:
       features: output channels.
-      size: side of the kernel, 4 or 5.
+      size: side of the kernel, 3, 4 or 5.
       use_bias: whether a bias is added.
       kernel_init: what the kernel starts from.
     """
@@ -89,26 +85,21 @@ class HalvingConv(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        channels = x.shape[-1]
-        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, channels, self.features))
-        # Output i is the sum over d in -1..1 and a in 0, 1 of x[2 (i + d) + a] * kernel[2d + a + 1].
-        folded = _in_steps_of_two(kernel).transpose(0, 2, 1, 3, 4, 5).reshape(3, 3, 4 * channels, self.features)
-        x = _conv(space_to_depth(x), folded)
+        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
+        x = strided.halve(x, kernel)
         return add_bias(self, x) if self.use_bias else x
+
+
+def conv_with_stride(features: int, size: int, stride: int, name: str) -> nn.Module:
+    """Keras' Conv2D with "same" padding and a stride of 1 or 2, under a name, for which both are one layer."""
+    if stride == 2:
+        return HalvingConv(features, size, name=name)
+    return keras_conv(features, (size, size), stride, name=name)
 
 
 def add_bias(module: nn.Module, x: jax.Array, name: str = "bias") -> jax.Array:
     """x plus a parameter of the compact module, one number a channel, 0 at first."""
     return x + module.param(name, nn.initializers.zeros, (x.shape[-1],)).reshape(*(1,) * (x.ndim - 1), -1)
-
-
-def _in_steps_of_two(kernel):
-    """A kernel of side 4 or 5, offsets from -1 on, as [3, 2, 3, 2, ...]: offset 2d + a stands at [d + 1, a]."""
-    size = kernel.shape[0]
-    if size not in (4, 5):
-        raise ValueError(f"The kernel's size is {size}; it must be 4 or 5.")
-    pad = (1, 5 - size)
-    return jnp.pad(kernel, (pad, pad, (0, 0), (0, 0))).reshape(3, 2, 3, 2, *kernel.shape[2:])
 
 
 def _conv(x, kernel, padding="SAME"):
@@ -118,12 +109,11 @@ def _conv(x, kernel, padding="SAME"):
 class ConvTranspose(nn.Module):
     """Keras' Conv2DTranspose with stride 2 and "same" padding: sides are doubled.
 
-    Written as one convolution that makes all four phases of the output, folded back with `depth_to_space`: on the CPU
-    XLA runs it several times faster than a transposed convolution. The kernel is [size, size, features, channels].
+    See `gans.strided.double`. The kernel is [size, size, features, channels].
 
     Attributes:
       features: output channels.
-      size: side of the kernel, 4 or 5.
+      size: side of the kernel, 3, 4 or 5.
       use_bias: whether a bias is added.
       kernel_init: what the kernel starts from.
     """
@@ -135,11 +125,8 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        channels = x.shape[-1]
-        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, self.features, channels))
-        # Output 2q + a is the sum over d in -1..1 of x[q - d] * kernel[2d + a + 1].
-        phases = _in_steps_of_two(kernel)[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4)
-        x = depth_to_space(_conv(x, phases.reshape(3, 3, channels, 4 * self.features)))
+        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, self.features, x.shape[-1]))
+        x = strided.double(x, kernel)
         return add_bias(self, x) if self.use_bias else x
 
 
@@ -183,6 +170,32 @@ def _met_by(kernel, phase):
     runs = {3: ((1, 2), (2, 1)), 5: ((2, 2, 1), (1, 2, 2))}[len(kernel)][phase]
     starts = [sum(runs[:index]) for index in range(len(runs))]
     return jnp.stack([kernel[start : start + run].sum(0) for start, run in zip(starts, runs, strict=True)])
+
+
+class Dropout(nn.Module):
+    """Flax's Dropout with a byte of randomness for each number instead of four, which on CPUs are most of its cost.
+
+    Rates are therefore rounded to multiples of 1/256, and what is kept is scaled by what that makes of it. Needs a key
+    named `dropout` unless `deterministic`.
+
+    Attributes:
+      rate: share of the numbers that become 0.
+      deterministic: whether nothing happens.
+    """
+
+    rate: float
+    deterministic: bool
+
+    @nn.compact
+    def __call__(self, x):
+        kept = 256 - round(256 * self.rate)
+        if self.deterministic or kept == 256:
+            return x
+        if not kept:
+            return jnp.zeros_like(x)
+        words = jax.random.bits(self.make_rng("dropout"), (-(-x.size // 4),))
+        drawn = jax.lax.bitcast_convert_type(words, jnp.uint8).ravel()[: x.size].reshape(x.shape)
+        return jnp.where(drawn < kept, x * (256 / kept), jnp.zeros_like(x))
 
 
 class MinibatchDiscrimination(nn.Module):

@@ -6,7 +6,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gans.layers import UpsampleConv, constrained, keras_conv, keras_dense, keras_norm, leaky_relu, with_label
+from gans.layers import (
+    Dropout,
+    UpsampleConv,
+    constrained,
+    conv_with_stride,
+    keras_dense,
+    keras_norm,
+    leaky_relu,
+    with_label,
+)
 
 
 class Encoder(nn.Module):
@@ -26,7 +35,7 @@ class Encoder(nn.Module):
     def __call__(self, images, train: bool = False):
         x = images
         for index, filters in enumerate(self.channels):
-            x = keras_conv(filters, (5, 5), 2)(x)
+            x = conv_with_stride(filters, 5, 2, f"Conv_{index}")(x)
             if index:
                 x = keras_norm(use_running_average=not train)(x)
             x = leaky_relu(x)
@@ -54,7 +63,7 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, latents, train: bool = False, label=None):
-        drop = functools.partial(nn.Dropout, self.dropout, deterministic=not train)
+        drop = functools.partial(Dropout, self.dropout, deterministic=not train)
         first, *others = self.channels
         x = leaky_relu(keras_dense(self.hidden)(with_label(latents, label, self.classes)))
         height, width, colours = self.image_shape
@@ -88,7 +97,7 @@ class Discriminator(nn.Module):
     def __call__(self, images, train: bool = False, label=None):
         x = images
         for index, filters in enumerate(self.channels):
-            x = constrained(keras_conv(filters, (3, 3), 2), self.spectral_norm, train)(x)
+            x = constrained(conv_with_stride(filters, 3, 2, f"Conv_{index}"), self.spectral_norm, train)(x)
             if index and self.norm:
                 x = keras_norm(use_running_average=not train)(x)
             x = leaky_relu(x)

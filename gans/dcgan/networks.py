@@ -12,16 +12,17 @@ import jax.numpy as jnp
 from gans.dcgan.residual import ResidualDiscriminator, ResidualGenerator
 from gans.layers import (
     ConvTranspose,
+    Dropout,
     HalvingConv,
     MinibatchDiscrimination,
     Projection,
+    UpsampleConv,
     constrained,
     keras_conv,
     keras_dense,
     leaky_relu,
     max_pool,
     normalise,
-    upsample,
     with_label,
 )
 
@@ -90,7 +91,7 @@ class Discriminator(nn.Module):
             x = constrained(HalvingConv(filters), self.spectral_norm, train)(x)
             x = leaky_relu(normalise(x, self.norm if index else "none", train))
             self.sow("intermediates", f"stage_{index}", x)
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout, deterministic=not train)(x)
         features = x.reshape(len(x), -1)
         x = MinibatchDiscrimination()(features) if self.minibatch_discrimination else features
         return Projection(self.classes, self.spectral_norm)(x, label, train), features
@@ -116,9 +117,9 @@ class DocumentGenerator(nn.Module):
         x = leaky_relu(keras_dense(2048)(with_label(latents, label, self.classes)))
         x = keras_dense(height // 8 * (width // 8) * 256)(x)
         x = leaky_relu(normalise(x, self.norm, train)).reshape(-1, height // 8, width // 8, 256)
-        for filters in (128, 64):
-            x = leaky_relu(keras_conv(filters, (5, 5))(upsample(x)))
-        return jnp.tanh(keras_conv(colours, (5, 5))(upsample(x)))
+        for index, filters in enumerate((128, 64)):
+            x = leaky_relu(UpsampleConv(filters, 5, name=f"Conv_{index}")(x))
+        return jnp.tanh(UpsampleConv(colours, 5, name="Conv_2")(x))
 
 
 class DocumentDiscriminator(nn.Module):
@@ -137,7 +138,7 @@ class DocumentDiscriminator(nn.Module):
     @nn.compact
     def __call__(self, images, train: bool = False, label=None):
         layer = functools.partial(constrained, spectral_norm=self.spectral_norm, train=train)
-        drop = nn.Dropout(self.dropout, deterministic=not train)
+        drop = Dropout(self.dropout, deterministic=not train)
         x = images
         for index, (filters, size, padding) in enumerate(((128, 5, "SAME"), (256, 3, "VALID"), (512, 3, "VALID"))):
             x = leaky_relu(layer(keras_conv(filters, (size, size), padding=padding))(x))

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from gans import latent_game
-from gans.layers import keras_conv, keras_dense, leaky_relu
+from gans.layers import Dropout, keras_conv, keras_dense, leaky_relu
 
 NOISE = (50, 100, 100)
 
@@ -28,9 +28,9 @@ class Generator(nn.Module):
             raise ValueError("The document's generator makes pictures of 50x50x3, without classes.")
         x = latents.reshape(-1, *NOISE)
         x = nn.leaky_relu(jnp.tanh(keras_conv(32, (2, 2), 2)(x)), 0.6)
-        x = nn.Dropout(0.4, deterministic=not train)(x)
+        x = Dropout(0.4, deterministic=not train)(x)
         x = nn.leaky_relu(jnp.tanh(keras_conv(32, (2, 2))(x)), 0.3)
-        x = nn.Dropout(0.2, deterministic=not train)(x)
+        x = Dropout(0.2, deterministic=not train)(x)
         x = jnp.repeat(jnp.tanh(keras_conv(32, (3, 3))(x)), 2, axis=1)
         return jnp.tanh(keras_dense(3)(jnp.tanh(keras_conv(3, (5, 5))(x))))
 
@@ -48,7 +48,7 @@ class Discriminator(nn.Module):
         x = images
         for size, units in ((2, 100), (3, 50), (3, 25)):
             x = leaky_relu(keras_dense(units)(jnp.tanh(keras_conv(10, (size, size), 2)(x))))
-            x = nn.Dropout(0.3, deterministic=not train)(x)
+            x = Dropout(0.3, deterministic=not train)(x)
         logits = nn.max_pool(keras_conv(1, (4, 4), 3)(x), (2, 3), (2, 3))
         return logits.reshape(logits.shape[0], -1), x.reshape(x.shape[0], -1)
 

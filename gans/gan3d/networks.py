@@ -6,7 +6,7 @@ compares its last features with a vector for each class (projection, Miyato and 
 
 import flax.linen as nn
 
-from gans.layers import MinibatchDiscrimination, Projection, constrained, leaky_relu, normalise, with_label
+from gans.layers import Dropout, MinibatchDiscrimination, Projection, constrained, leaky_relu, normalise, with_label
 from gans.volumes import Conv3D, ConvTranspose3D
 
 
@@ -67,7 +67,7 @@ class Discriminator(nn.Module):
             x = constrained(Conv3D(features), self.spectral_norm, train)(x)
             x = leaky_relu(normalise(x, self.norm, train))
             self.sow("intermediates", f"stage_{index}", x)
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout, deterministic=not train)(x)
         features = x.reshape(len(x), -1)
         x = MinibatchDiscrimination()(features) if self.minibatch_discrimination else features
         # On a map of 4x4x4 the last convolution, of 4x4x4 and one channel, is a dense layer.

@@ -6,14 +6,16 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from gans.layers import (
+    Dropout,
+    UpsampleConv,
     average_pool,
+    conv_with_stride,
     depth_to_space,
     keras_conv,
     keras_dense,
     keras_norm,
     leaky_relu,
     space_to_depth,
-    upsample,
 )
 
 
@@ -30,9 +32,9 @@ class DocumentGenerator(nn.Module):
             x = keras_conv(filters, (3, 3))(x)
             x = average_pool(nn.relu(keras_norm(use_running_average=not train)(x)))
         x = nn.relu(keras_norm(use_running_average=not train)(keras_conv(128, (3, 3))(x)))
-        for filters in (128, 64):
-            x = upsample(nn.relu(keras_conv(filters, (3, 3))(x)))
-        return jnp.tanh(keras_conv(masked.shape[-1], (3, 3))(x))
+        x = nn.relu(keras_conv(128, (3, 3))(x))
+        x = nn.relu(UpsampleConv(64, 3, name="Conv_4")(x))
+        return jnp.tanh(UpsampleConv(masked.shape[-1], 3, name="Conv_5")(x))
 
 
 class FoldedUNet(nn.Module):
@@ -88,10 +90,10 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, images, train: bool = False):
         x = images
-        for index, (filters, strides) in enumerate(((64, 2), (128, 2), (256, 1))):
-            x = leaky_relu(keras_conv(filters, (3, 3), strides)(x))
+        for index, (filters, stride) in enumerate(((64, 2), (128, 2), (256, 1))):
+            x = leaky_relu(conv_with_stride(filters, 3, stride, f"Conv_{index}")(x))
             self.sow("intermediates", f"stage_{index}", x)
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout, deterministic=not train)(x)
         features = x.reshape(x.shape[0], -1)
         return keras_dense(1)(features), features
 
@@ -107,7 +109,7 @@ class FoldedDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, images, train: bool = False):
-        drop = nn.Dropout(self.dropout, deterministic=not train)
+        drop = Dropout(self.dropout, deterministic=not train)
         first, second, third = self.channels
         x = leaky_relu(nn.Conv(first, (3, 3))(space_to_depth(images)))
         self.sow("intermediates", "stage_0", x)

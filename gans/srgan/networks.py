@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from gans.layers import (
     UpsampleConv,
     constrained,
+    conv_with_stride,
     depth_to_space,
     enlarge,
     keras_conv,
@@ -159,8 +160,9 @@ class DocumentDiscriminator(nn.Module):
     @nn.compact
     def __call__(self, images, train: bool = False):
         x = leaky_relu(keras_conv(64, (3, 3))(images))
-        for filters, stride in ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2)):
-            x = leaky_relu(keras_conv(filters, (3, 3), stride)(x))
+        stages = ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2))
+        for index, (filters, stride) in enumerate(stages, start=1):
+            x = leaky_relu(conv_with_stride(filters, 3, stride, f"Conv_{index}")(x))
             x = norm(use_running_average=not train)(x)
         features = leaky_relu(keras_dense(1024)(x))
         return keras_dense(1)(features), features
@@ -184,7 +186,8 @@ class Discriminator(nn.Module):
         x = images
         for stage, filters in enumerate(self.channels):
             for stride in (1, 2):
-                x = constrained(keras_conv(filters, (3, 3), stride), self.spectral_norm, train)(x)
+                conv = conv_with_stride(filters, 3, stride, f"Conv_{2 * stage + stride - 1}")
+                x = constrained(conv, self.spectral_norm, train)(x)
                 if self.norm and (stage or stride == 2):
                     x = norm(use_running_average=not train)(x)
                 x = leaky_relu(x)

@@ -8,7 +8,7 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from gans.layers import MinibatchDiscrimination, constrained, keras_dense, leaky_relu, normalise, with_label
+from gans.layers import Dropout, MinibatchDiscrimination, constrained, keras_dense, leaky_relu, normalise, with_label
 
 
 class Generator(nn.Module):
@@ -61,7 +61,7 @@ class Discriminator(nn.Module):
         x = with_label(images.reshape(len(images), -1), label, self.classes)
         for size in self.hidden:
             x = leaky_relu(constrained(keras_dense(size), self.spectral_norm, train)(x))
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout, deterministic=not train)(x)
         features = x
         if self.minibatch_discrimination:
             x = MinibatchDiscrimination()(x)

@@ -23,34 +23,8 @@ def test_space_to_depth_folds_blocks_and_back():
     np.testing.assert_array_equal(layers.depth_to_space(folded), IMAGES)
 
 
-def test_upsample_repeats_pixels():
-    np.testing.assert_array_equal(
-        layers.upsample(IMAGES), jax.image.resize(IMAGES, (2, 12, 16, 3), jax.image.ResizeMethod.NEAREST)
-    )
-
-
 def test_leaky_relu_has_the_slope_of_gans():
     np.testing.assert_allclose(layers.leaky_relu(jnp.array([-1.0, 2.0])), [-0.2, 2.0], rtol=1e-6)
-
-
-@pytest.mark.parametrize("size", [4, 5])
-def test_halving_and_doubling_convolutions_are_xlas_own(size):
-    for module, reference in (
-        (layers.HalvingConv(4, size), nn.Conv(4, (size, size), 2)),
-        (layers.ConvTranspose(4, size), nn.ConvTranspose(4, (size, size), (2, 2), transpose_kernel=True)),
-    ):
-        variables = module.init(jax.random.key(1), IMAGES)
-        variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)  # a bias that counts
-        expected = reference.init(jax.random.key(1), IMAGES)
-        assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, expected)
-        np.testing.assert_allclose(
-            module.apply(variables, IMAGES), reference.apply(variables, IMAGES), rtol=1e-5, atol=1e-5
-        )
-
-
-def test_sizes_that_the_folded_convolutions_do_not_have():
-    with pytest.raises(ValueError, match="size is 3; it must be 4 or 5"):
-        layers.HalvingConv(4, 3).init(jax.random.key(0), IMAGES)
 
 
 def test_max_pool_drops_an_odd_last_row():
@@ -135,7 +109,7 @@ def test_an_upsampling_convolution_equals_the_two_in_value_and_gradients(size):
     variables = jax.tree.map(lambda leaf: leaf + 0.1, module.init(jax.random.key(1), x))
 
     def plain(variables, x):
-        return nn.Conv(5, (size, size)).apply(variables, layers.upsample(x))
+        return nn.Conv(5, (size, size)).apply(variables, jnp.repeat(jnp.repeat(x, 2, 1), 2, 2))
 
     np.testing.assert_allclose(module.apply(variables, x), plain(variables, x), atol=1e-5)
 
@@ -160,3 +134,21 @@ def test_enlarging_equals_pillows_bicubic_filter(factor):
 
 def test_enlarging_keeps_a_constant_picture():
     np.testing.assert_allclose(layers.enlarge(jnp.full((1, 5, 6, 3), 0.3), 4), 0.3, atol=1e-6)
+
+
+def test_dropout_keeps_the_mean_and_its_share():
+    x = jnp.ones((100, 7, 31))
+    dropped, other = (layers.Dropout(0.3, False).apply({}, x, rngs={"dropout": jax.random.key(i)}) for i in (0, 1))
+    assert set(np.unique(dropped)) == {0.0, np.float32(256 / 179)}
+    np.testing.assert_allclose((dropped == 0).mean(), 0.3, atol=0.01)
+    np.testing.assert_allclose(dropped.mean((0, 2)), 1, atol=0.05)
+    assert 0.5 < (dropped == other).mean() < 0.65  # 0.7^2 + 0.3^2 where they are independent
+    # Neighbours share a word of randomness and nothing else.
+    np.testing.assert_allclose(np.corrcoef(dropped[..., :-1].ravel(), dropped[..., 1:].ravel())[0, 1], 0, atol=0.03)
+
+
+def test_dropout_at_its_ends():
+    x, keys = jnp.ones((3, 5)), {"dropout": jax.random.key(0)}
+    np.testing.assert_array_equal(layers.Dropout(0.0, False).apply({}, x), x)
+    np.testing.assert_array_equal(layers.Dropout(0.5, True).apply({}, x), x)
+    np.testing.assert_array_equal(layers.Dropout(1.0, False).apply({}, x, rngs=keys), 0 * x)
