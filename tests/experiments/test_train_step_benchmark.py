@@ -1,0 +1,107 @@
+"""The benchmark of train steps, in its smallest form: that all sides compute the same."""
+
+import subprocess
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.benchmarks.peers import layers, ours, rows
+from experiments.benchmarks.peers.rows import ROWS
+from tests.experiments import programs
+
+# Of generator and discriminator, from the documents.
+COUNTS = {
+    "vanilla": (693_784, 643_501),
+    "dcgan64": (34_839_427, 20_361_473),
+    "inpainting": (315_073, 382_209),
+    "srgan": (2_038_467, 5_215_425),
+    "gan3d64": (17_570_625, 11_049_793),
+    "age_cgan": (34_852_099, 1_567_873),
+}
+
+
+def call(*arguments):
+    # Not by `programs.call`, where Keras is there already, on another backend.
+    command = programs.command("benchmarks.train_step", "--batch_size=2", *arguments)
+    return subprocess.run(command, cwd=programs.ROOT, env=programs.environment(), capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("peers", ["keras,tensorflow", "torch"])
+def test_peers_compute_what_we_do(peers):
+    if peers == "torch":
+        pytest.importorskip("torch")
+    done = call("--family=dcgan28,inpainting", f"--peers={peers}", "--check")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if "loss off by" in line]
+    assert len(said) == 2 * len(peers.split(","))
+    assert "315,073 and 382,209 parameters" in said[-1]
+
+
+def test_the_table_is_printed():
+    done = call("--family=vanilla", "--peers=tensorflow", "--turns=1", "--seconds=0")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| vanilla, 2 ")]
+    assert [line[1] for line in lines] == ["ours", "tensorflow"]
+    assert lines[0][3] == "1.00 (1.00 to 1.00)"
+    assert all(float(line[2]) > 0 for line in lines)
+
+
+def test_names_that_do_not_exist_are_told():
+    for flag in ("--family=dcgan29", "--peers=caffe"):
+        done = call(flag)
+        assert done.returncode == 2
+        assert f"{flag}: choose from " in done.stderr
+
+
+@pytest.mark.parametrize("family", ROWS)
+def test_layers_describe_our_networks(family):
+    row = ROWS[family]()._replace(batch_size=1)
+    assert list(layers.walk(row.generator, row.given))[-1][2] == row.image
+    batch = rows.example_batch(row, 0)
+    gan = ours.build(row, "adam")
+    shapes = jax.eval_shape(lambda key: gan.init(key, batch, None, row.coefficients), jax.random.key(0))
+    found = [
+        sum(leaf.size for leaf in jax.tree.leaves(shapes.players[name].params))
+        for name in ("generator", "discriminator")
+    ]
+    assert found == list(COUNTS.get(family, found))
+
+
+def test_a_side_that_computes_something_else_is_found_out(monkeypatch):
+    from experiments.benchmarks import train_step
+    from experiments.commands import Failure
+
+    class Impostor(ours.Side):
+        def __init__(self, row, batches, weights, optimizer):
+            super().__init__(row._replace(rate=0.9 * row.rate), batches, optimizer)
+
+    row = ROWS["vanilla"]()._replace(batch_size=2)
+    monkeypatch.setattr(train_step.sides, "load", lambda peer: Impostor)
+    with pytest.raises(Failure, match="keras does not compute what we do"):
+        train_step.check(row, "keras")
+
+
+def test_weights_that_stand_still_are_found_out():
+    from experiments.benchmarks.train_step import have_moved
+
+    before = {name: [{"kernel": np.zeros((2, 2)), "bias": np.zeros(2)}] for name in ours.PLAYERS}
+    after = {name: [{"kernel": np.ones((2, 2)), "bias": np.zeros(2)}] for name in ours.PLAYERS}
+    assert have_moved(before, after)
+    assert not have_moved(before, {**after, "generator": before["generator"]})
+
+
+def test_work_counts_products_and_sums():
+    network = [layers.Conv(8, 3, 2), layers.Activation("relu"), layers.Flatten(), layers.Dense(10)]
+    module = nn.Sequential([nn.Conv(8, (3, 3), 2, padding=1), lambda x: x.reshape(1, -1), nn.Dense(10)])
+    assert layers.work(network, (8, 8, 3)) == [2 * 4 * 4 * 8 * 9 * 3, 2 * 4 * 4 * 8 * 10]
+    x = jnp.zeros((1, 8, 8, 3))
+    cost = jax.jit(module.apply).lower(module.init(jax.random.key(0), x), x).compile().cost_analysis()
+    np.testing.assert_allclose(
+        sum(layers.work(network, (8, 8, 3))), cost["flops"], rtol=0.15
+    )  # without what meets the padding
+    up = [layers.ConvTranspose(4, 5)]
+    assert layers.work(up, (7, 7, 16)) == [2 * 7 * 7 * 16 * 25 * 4]
+    assert layers.shape_after(up[0], (7, 7, 16)) == (14, 14, 4)
