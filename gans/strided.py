@@ -2,8 +2,11 @@
 
 A convolution is linear in the image and in the kernel, so three functions are closed under differentiation: `halve`,
 its adjoint `double`, and the gradient with respect to the kernel. Each has one program of its own, and
-that of a derivative, of whatever order, is one of the three; XLA's own derivatives of a strided convolution are not (on
-the CPU those of the second order, which gradient penalties take, are hundreds of times slower).
+that of a derivative, of whatever order, is one of the three; XLA has no fast programs for its own second derivatives of a
+strided convolution, which gradient penalties take.
+
+On two cores, for 64 maps of 14x14x64, kernels of 5 and 128 features, JAX 0.10.2: `halve` 3.8 ms and the kernel's
+gradient 4.2 ms (a 3x3 convolution of folded pixels 5.8 and 6.1), `double` 3.9 ms (folded 5.0, XLA's own 6.0).
 
 Images are [batch, height, width, channels], kernels [size, size, channels, features] with a size of 3,
 4 or 5; padding is Keras' "same".

@@ -28,11 +28,11 @@ from importlib import metadata
 from pathlib import Path
 
 import jax
-import numpy as np
 from absl import flags
 
 from experiments.benchmarks.peers import ours, sides
-from experiments.benchmarks.peers.layers import Weights, parameters, save_weights
+from experiments.benchmarks.peers.comparison import check, have_moved
+from experiments.benchmarks.peers.layers import save_weights
 from experiments.benchmarks.peers.rows import ROWS, Row, example_batch, step_work
 from experiments.commands import Failure, UsageError, start
 
@@ -44,54 +44,6 @@ SECONDS = flags.DEFINE_float("seconds", 1.0, "About how long a turn lasts.", low
 CHECK = flags.DEFINE_bool("check", False, "Compare what the sides compute, and time nothing.")
 
 HEAD = "| row | side | images/s | its time / ours | of a matrix product's rate | first step, s (again) | memory, MB |"
-
-
-def check(row: Row, peer: str) -> str:
-    """How near a peer's loss and weights are to ours after two steps without dropout, in words.
-
-    Raises:
-      Failure: if they are not the same.
-    """
-    batches, row = [example_batch(row, 0)], row.plain()
-    our = ours.Side(row, batches, "sgd")
-    before = our.weights()
-    their = sides.load(peer)(row, batches, before, "sgd")
-    for _ in range(2):  # where the last kernel is 0 at first, the others move in the second step only
-        our_loss, their_loss = (float(side()["generator/loss"]) for side in (our, their))
-    off = abs(their_loss - our_loss) / max(abs(our_loss), 0.1)
-    after, theirs = our.weights(), their.weights()
-    worst = max(difference(before[name], after[name], theirs[name]) for name in ours.PLAYERS)
-    counts = " and ".join(f"{parameters(before[name]):,}" for name in ours.PLAYERS)
-    said = f"{counts} parameters, loss {our_loss:.6f}; {peer}: loss off by {off:.0e}, gradients by {worst:.0e}"
-    if off > 1e-3 or worst > 0.05:
-        raise Failure(f"{peer} does not compute what we do: {said}.")
-    return said
-
-
-def difference(before: Weights, ours: Weights, theirs: Weights) -> float:
-    """The largest distance of two layers' kernels, in lengths of the way that ours has moved.
-
-    Beyond what is lost where small moves are added to large weights. A few percent are rounding: inputs changed in
-    their last bit move the kernels of a network with many batch norms as much.
-    """
-    found = []
-    for old, our, their in zip(before, ours, theirs, strict=True):
-        if "kernel" in our:
-            kernel, lost = our["kernel"], 1e-7 * np.linalg.norm(our["kernel"])
-            apart = np.linalg.norm(their["kernel"] - kernel)
-            found.append(max(apart - lost, 0) / np.linalg.norm(kernel - old["kernel"]))
-    return float(max(found))
-
-
-def have_moved(before: Mapping[str, Weights], after: Mapping[str, Weights]) -> bool:
-    """Whether each layer of both players has other weights."""
-    return all(
-        not np.array_equal(leaf, new[name])
-        for player in ours.PLAYERS
-        for old, new in zip(before[player], after[player], strict=True)
-        for name, leaf in old.items()
-        if name in ("kernel", "scale")
-    )
 
 
 def timed(call: Callable[[], object], times: int) -> float:

@@ -78,7 +78,7 @@ def test_a_run_from_end_to_end(tmp_path):
     assert [record["step"] for record in records] == [1, 2, 3]
     assert {"generator/loss", "discriminator/loss", "generator/diversity", "seconds"} < set(records[0])
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
-    assert {"modes_10", "kl_10", "mode_score_digits_1k", "coverage_digits_1k"} < set(scores)
+    assert {"modes_10", "kl_10", "mode_score_digits", "coverage_digits_1k"} < set(scores)
     assert {entry["step"] for entry in scores.values()} == {3}
     assert "1000 pictures and as many samples, digits " in scores["modes_10"]["protocol"]
     assert Image.open(tmp_path / "run" / "samples" / "final.png").size == (5 * 28, 4 * 28)

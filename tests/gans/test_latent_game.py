@@ -212,16 +212,16 @@ def test_one_step_of_a_dcgan_gives_these_numbers():
     )
     _, metrics = step_of(gan, batch_of(8))
     golden = {
-        "discriminator/accuracy_fake": 0.5,
-        "discriminator/accuracy_real": 0.75,
-        "discriminator/gradient_norm": 0.5681517,
-        "discriminator/loss": 1.379975,
-        "discriminator/update_norm": 0.02840758,
-        "generator/adversarial": 0.6918416,
+        "discriminator/accuracy_fake": 0.375,
+        "discriminator/accuracy_real": 0.625,
+        "discriminator/gradient_norm": 0.6220367,
+        "discriminator/loss": 1.364519,
+        "discriminator/update_norm": 0.03110184,
+        "generator/adversarial": 0.6823551,
         "generator/diversity": 0.3917792,
-        "generator/gradient_norm": 0.3014192,
-        "generator/loss": 0.6918416,
-        "generator/update_norm": 0.03014193,
+        "generator/gradient_norm": 0.2980796,
+        "generator/loss": 0.6823551,
+        "generator/update_norm": 0.02980797,
     }
     assert_golden(metrics, golden, 1e-4)
 
