@@ -140,8 +140,8 @@ def main() -> None:
             print(f"{family}: {check(row, peer)}", flush=True)
     if CHECK.value:
         return
-    packages = ("jax", "jaxlib", "torch", "tensorflow-cpu", "keras")
-    present = {package.metadata["Name"]: package.version for package in metadata.distributions()}
+    packages = ("jax", "jaxlib", "torch", "tensorflow", "tensorflow-cpu", "keras")
+    present = {package.metadata["Name"].replace("_", "-"): package.version for package in metadata.distributions()}
     versions = ", ".join(f"{name} {present[name]}" for name in packages if name in present)
     print(f"\n{jax.devices()[0].device_kind}, {os.cpu_count()} cores; {versions}; load {os.getloadavg()[0]:.1f}\n")
     print(f"{HEAD}\n{'| --- ' * HEAD.count(' |')}|")
