@@ -102,10 +102,6 @@ def add_bias(module: nn.Module, x: jax.Array, name: str = "bias") -> jax.Array:
     return x + module.param(name, nn.initializers.zeros, (x.shape[-1],)).reshape(*(1,) * (x.ndim - 1), -1)
 
 
-def _conv(x, kernel, padding="SAME"):
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
 class ConvTranspose(nn.Module):
     """Keras' Conv2DTranspose with stride 2 and "same" padding: sides are doubled.
 
@@ -152,16 +148,16 @@ class UpsampleConv(nn.Module):
     def __call__(self, x):
         if self.size not in (3, 5):
             raise ValueError(f"The kernel's size is {self.size}; it must be 3 or 5.")
-        n, height, width, channels = x.shape
-        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, channels, self.features))
+        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
         pads = [(1 - phase, phase) if self.size == 3 else (1, 1) for phase in (0, 1)]
         phases = [
-            _conv(x, _met_by(_met_by(kernel, row).swapaxes(0, 1), column).swapaxes(0, 1), (pads[row], pads[column]))
+            strided.convolve(
+                x, _met_by(_met_by(kernel, row).swapaxes(0, 1), column).swapaxes(0, 1), (pads[row], pads[column])
+            )
             for row in (0, 1)
             for column in (0, 1)
         ]
-        x = jnp.stack(phases, 3).reshape(n, height, width, 2, 2, self.features).transpose(0, 1, 3, 2, 4, 5)
-        return add_bias(self, x.reshape(n, 2 * height, 2 * width, self.features))
+        return add_bias(self, strided.interleave(phases))
 
 
 def _met_by(kernel, phase):

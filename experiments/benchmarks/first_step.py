@@ -14,7 +14,8 @@ from absl import flags
 
 from experiments.benchmarks.peers import ours, sides
 from experiments.benchmarks.peers.layers import load_weights
-from experiments.benchmarks.peers.rows import ROWS, example_batch
+from experiments.benchmarks.peers.row import example_batch
+from experiments.benchmarks.peers.rows import ROWS
 from experiments.commands import start
 
 SIDE = flags.DEFINE_enum("side", "ours", ["ours", *sides.PEERS], "Which side.")

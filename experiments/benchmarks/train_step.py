@@ -33,7 +33,8 @@ from absl import flags
 from experiments.benchmarks.peers import ours, sides
 from experiments.benchmarks.peers.comparison import check, have_moved
 from experiments.benchmarks.peers.layers import save_weights
-from experiments.benchmarks.peers.rows import ROWS, Row, example_batch, step_work
+from experiments.benchmarks.peers.row import Row, example_batch, step_work
+from experiments.benchmarks.peers.rows import ROWS
 from experiments.commands import Failure, UsageError, start
 
 FAMILY = flags.DEFINE_list("family", ["all"], f"Rows: all, or some of {', '.join(ROWS)}.")

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 
 from gans.layers import (
     Dropout,
+    HalvingConv,
     UpsampleConv,
     constrained,
-    conv_with_stride,
     keras_dense,
     keras_norm,
     leaky_relu,
@@ -35,7 +35,7 @@ class Encoder(nn.Module):
     def __call__(self, images, train: bool = False):
         x = images
         for index, filters in enumerate(self.channels):
-            x = conv_with_stride(filters, 5, 2, f"Conv_{index}")(x)
+            x = HalvingConv(filters, name=f"Conv_{index}")(x)
             if index:
                 x = keras_norm(use_running_average=not train)(x)
             x = leaky_relu(x)
@@ -97,7 +97,7 @@ class Discriminator(nn.Module):
     def __call__(self, images, train: bool = False, label=None):
         x = images
         for index, filters in enumerate(self.channels):
-            x = constrained(conv_with_stride(filters, 3, 2, f"Conv_{index}"), self.spectral_norm, train)(x)
+            x = constrained(HalvingConv(filters, 3, name=f"Conv_{index}"), self.spectral_norm, train)(x)
             if index and self.norm:
                 x = keras_norm(use_running_average=not train)(x)
             x = leaky_relu(x)

@@ -228,3 +228,12 @@ def test_what_the_system_refuses_is_one_message(number, status, tmp_path):
     else:
         assert said.strip() == f"error: {os.strerror(number)}: /there/file."
         assert process.exitcode == status
+
+
+@pytest.mark.parametrize("chosen", ["", "--xla_cpu_experimental_ynn_fusion_type=", "--xla_dump_to=/nowhere"])
+def test_cpu_convolutions_are_chosen_unless_the_user_has(chosen, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", chosen)
+    commands.choose_cpu_convolutions()
+    flags = os.environ["XLA_FLAGS"].split()
+    assert sum("ynn_fusion_type" in flag for flag in flags) == 1
+    assert not chosen or flags[0] == chosen

@@ -238,8 +238,8 @@ def test_a_member_goes_back_alone(trained, tmp_path, at_step):
     two = {name: config for name, config in configs(rollbacks=1).items() if name != "diverging"}
     assert vectorized.train_members(two, tmp_path) == []
     assert "The run goes back" in (tmp_path / "plain.log").read_text()
-    losses = [record["generator/loss"] for record in logs.read_metrics(tmp_path / "plain")]
-    before = [record["generator/loss"] for record in logs.read_metrics(trained / "plain")]
+    losses = [record["discriminator/loss"] for record in logs.read_metrics(tmp_path / "plain")]
+    before = [record["discriminator/loss"] for record in logs.read_metrics(trained / "plain")]
     np.testing.assert_allclose(losses[:3], before[:3], rtol=2e-3)
     assert len(losses) == 8 and not np.allclose(losses[3:], before[3:], rtol=1e-4)
     assert_close(final_state(tmp_path / "other"), final_state(trained / "other"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.benchmarks.peers import ours, sides
 from experiments.benchmarks.peers.layers import Weights, parameters
-from experiments.benchmarks.peers.rows import Row, example_batch
+from experiments.benchmarks.peers.row import Row, example_batch
 from experiments.commands import Failure
 
 

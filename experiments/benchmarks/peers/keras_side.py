@@ -33,7 +33,7 @@ from experiments.benchmarks.peers.layers import (
     Weights,
 )
 from experiments.benchmarks.peers.ours import Batches
-from experiments.benchmarks.peers.rows import Row, given, one_hot
+from experiments.benchmarks.peers.row import Row, given, one_hot
 
 NAMES = {"kernel": "kernel", "scale": "gamma", "bias": "bias", "mean": "moving_mean", "var": "moving_variance"}
 

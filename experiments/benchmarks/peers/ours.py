@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from experiments.benchmarks.peers.layers import Weights
-from experiments.benchmarks.peers.rows import Row, frozen
+from experiments.benchmarks.peers.row import Row, frozen
 from gans.core import Gan, Player
 
 PLAYERS = ("generator", "discriminator")

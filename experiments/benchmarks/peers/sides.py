@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.benchmarks.peers import ours
 from experiments.benchmarks.peers.layers import Weights
-from experiments.benchmarks.peers.rows import Row
+from experiments.benchmarks.peers.row import Row
 from experiments.commands import UsageError
 
 # The module of a peer, its class there, and what this is called with.

@@ -35,7 +35,7 @@ from experiments.benchmarks.peers.layers import (
     shape_after,
 )
 from experiments.benchmarks.peers.ours import Batches
-from experiments.benchmarks.peers.rows import Row, given, one_hot
+from experiments.benchmarks.peers.row import Row, given, one_hot
 
 NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
