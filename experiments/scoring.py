@@ -110,16 +110,20 @@ def scores(
 
 
 def _of_volumes(config, gan, state, real, split):
-    count, sample = len(real), jax.jit(gan.sample)
-    made = [
-        sample(state, _part(numbered(gan, count, config.model.classes), start), runs.sample_key(config))["generated"]
-        for start in range(0, count, VOLUMES)
-    ]
-    found = voxel_scores.voxel_scores(np.concatenate(made), real)
+    count = len(real)
+    found = voxel_scores.voxel_scores(volumes(config, gan, state, count), real)
     protocol = f"{config.data.name} {split} split, {count} volumes and as many samples"
     return {
         name: {"value": round(value, 6), "step": int(state.step), "protocol": protocol} for name, value in found.items()
     }
+
+
+def volumes(config: ConfigDict, gan: Gan, state: State, count: int) -> np.ndarray:
+    """So many volumes of a 3D-GAN, float32 [count, r, r, r, 1] in [0, 1]; the same ones at each call."""
+    sample, key = jax.jit(gan.sample), runs.sample_key(config)
+    inputs = numbered(gan, count, config.model.classes)
+    parts = [sample(state, _part(inputs, start), key)["generated"] for start in range(0, count, VOLUMES)]
+    return np.concatenate(parts)
 
 
 def _part(inputs, start):

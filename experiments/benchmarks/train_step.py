@@ -22,8 +22,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from experiments.benchmarks.peers.comparison import check, have_moved
 from experiments.benchmarks.peers.layers import save_weights
 from experiments.benchmarks.peers.row import Row, example_batch, step_work
 from experiments.benchmarks.peers.rows import ROWS
+from experiments.benchmarks.turns import measure
 from experiments.commands import Failure, UsageError, start
 
 FAMILY = flags.DEFINE_list("family", ["all"], f"Rows: all, or some of {', '.join(ROWS)}.")
@@ -47,35 +47,12 @@ CHECK = flags.DEFINE_bool("check", False, "Compare what the sides compute, and t
 HEAD = "| row | side | images/s | its time / ours | of a matrix product's rate | first step, s (again) | memory, MB |"
 
 
-def timed(call: Callable[[], object], times: int) -> float:
-    """Seconds a call."""
-    begin = time.perf_counter()
-    for _ in range(times):
-        call()
-    return (time.perf_counter() - begin) / times
-
-
 def matrix_product() -> tuple[Callable[[], object], float]:
     """A large product of matrices, and its floating-point operations."""
     side = 2048
     matrix = jax.random.normal(jax.random.key(0), (side, side))
     product = jax.jit(lambda matrix: matrix @ matrix)
     return lambda: product(matrix).block_until_ready(), 2 * side**3
-
-
-def measure(calls: Mapping[str, Callable[[], object]], turns: int, seconds: float) -> dict[str, list[float]]:
-    """{side: seconds a call in each turn}; a turn is of so many calls as take about `seconds`."""
-    times = {}
-    for name, call in calls.items():
-        timed(call, 2)  # compiles, and compiles again for what the first has changed
-        times[name] = max(1, round(seconds / timed(call, 1)))
-    found = {name: [] for name in calls}
-    for _ in range(turns):
-        for name, call in calls.items():
-            time.sleep(0.1)  # the other side's threads spin for a while
-            call()
-            found[name].append(timed(call, times[name]))
-    return found
 
 
 def first_step(side: str, family: str, batch_size: int, weights: Path) -> tuple[float, float, float]:

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.benchmarks.peers import layers, ours, rows, sides
+from experiments.benchmarks.peers import layers, ours, sides
 from experiments.benchmarks.peers.comparison import check, have_moved
+from experiments.benchmarks.peers.row import example_batch
 from experiments.benchmarks.peers.rows import ROWS
 from experiments.commands import Failure
 from tests.experiments import programs
@@ -62,7 +63,7 @@ def test_names_that_do_not_exist_are_told():
 def test_layers_describe_our_networks(family):
     row = ROWS[family]()._replace(batch_size=1)
     assert list(layers.walk(row.generator, row.given))[-1][2] == row.image
-    batch = rows.example_batch(row, 0)
+    batch = example_batch(row, 0)
     gan = ours.build(row, "adam")
     shapes = jax.eval_shape(lambda key: gan.init(key, batch, None, row.coefficients), jax.random.key(0))
     found = [

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from data_pipelines import solids
-from experiments.voxel_scores import voxel_scores
+from experiments.voxel_scores import scores_of_draws, voxel_scores
+from gans.scores.voxels import iou_distances
 
 
 def some(seed, count=12):
@@ -24,3 +25,21 @@ def test_scores_of_unseen_of_copied_and_of_empty_volumes():
     assert (empty["mmd_chamfer"], empty["mmd_iou"], empty["nna_iou"], empty["empty"]) == (6, 1, 1, 1)
     assert all(np.isfinite(value) for found in (unseen, copied, empty) for value in found.values())
     assert all(type(value) is float for value in unseen.values())
+
+
+def test_draws_of_everything_are_the_sets_themselves():
+    given, real = some(0), some(1)
+    whole, drawn = voxel_scores(given, real), scores_of_draws(given, real, len(real), draws=2)
+    for name, value in drawn.items():
+        if not name.startswith("nearest"):
+            assert value == pytest.approx(whole[name])
+    assert drawn["nearest_iou"] == pytest.approx(iou_distances(given, real).min(1).mean())
+
+
+def test_draws_tell_sets_of_one_kind_from_sets_of_two():
+    real, flat = some(1, 24), some(2, 24)
+    flat[:, 8:] = 0
+    same, other = (scores_of_draws(given, real, 6, draws=50) for given in (some(3, 18), flat))
+    assert abs(same["nna_iou"] - 0.5) < 0.15 < 0.25 < other["nna_iou"] - 0.5
+    assert same["mmd_chamfer"] < other["mmd_chamfer"]
+    assert scores_of_draws(real[:7], real, 6, draws=1)["nearest_chamfer"] == 0

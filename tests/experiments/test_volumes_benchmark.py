@@ -4,21 +4,22 @@ import pytest
 
 pytest.importorskip("torch")
 
-from experiments.benchmarks import gan3d
+from experiments.benchmarks import volumes
 from tests.experiments import programs
 
 
-def test_both_sides_take_the_same_step_and_are_timed():
-    # The program itself makes sure that the first losses are equal.
-    done = programs.call("benchmarks.gan3d", "--channels=8,4", "--batch_size=2", "--pairs=2")
+def test_the_table_has_a_line_for_each_direction():
+    done = programs.call("benchmarks.volumes", "--channels=8,4", "--batch_size=2", "--turns=1", "--seconds=0")
     assert done.returncode == 0, done.stderr
-    assert "ours / torch, wall-clock time" in done.stdout
-    assert "ours / torch, processor time" in done.stdout
+    head, rule, *lines = done.stdout.splitlines()
+    assert [line.count("|") for line in (head, rule, *lines)] == 10 * [6]
+    assert lines[0].startswith("| `double`, 8 x 4^3 to 4 x 8^3 | forward |")
+    assert lines[-1].startswith("| `halve`, 4 x 8^3 from 1 x 16^3 | backward |")
 
 
 @pytest.mark.parametrize("kind", ["halve", "double"])
 def test_layers_of_all_sides_do_the_same_work(kind):
-    sides = gan3d.sides_of_a_layer(kind, 2, 4, 8, 3)
+    sides = volumes.sides_of_a_layer(kind, 2, 4, 8, 3)
     ours, own = (jax.device_get(sides["backward"][name]()) for name in ("ours", "XLA's own"))
     for one, other in zip(ours, own, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
@@ -28,6 +29,6 @@ def test_layers_of_all_sides_do_the_same_work(kind):
 
 
 def test_wrong_channels_are_told():
-    done = programs.call("benchmarks.gan3d", "--channels=8,no")
+    done = programs.call("benchmarks.volumes", "--channels=8,no")
     assert done.returncode == 2
     assert "give numbers such as 256,128,64" in done.stderr
