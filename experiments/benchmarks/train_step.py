@@ -11,7 +11,9 @@ its caches, and the peak of its memory, both beyond imports, are of processes of
 
 Printed are: images a second, at the median; a side's time over ours, the median of the turns and from where to where
 (above 1, ours is faster); how much of the rate of a large product of matrices, measured in the same turns, the step
-reaches, its work being that of the convolutions as they are defined; seconds to the first step; megabytes.
+reaches, its work being that of the convolutions as they are defined; seconds to the first step; megabytes. The side
+`input` is our pipeline alone, maps and loader of the family's config, in the same turns; its time / ours is the share
+of a step's time that it would take.
 
 Needs the peers: pip install -e '.[bench]'.
 """
@@ -29,6 +31,7 @@ from pathlib import Path
 import jax
 from absl import flags
 
+from experiments.benchmarks import inputs
 from experiments.benchmarks.peers import ours, sides
 from experiments.benchmarks.peers.comparison import check, have_moved
 from experiments.benchmarks.peers.layers import save_weights
@@ -76,25 +79,30 @@ def report(family: str, row: Row, peers: list[str]) -> None:
     our = ours.Side(row, batches)
     before = our.weights()
     made = {"ours": our} | {peer: sides.load(peer)(row, batches, before) for peer in peers}
+    stream = inputs.batches(family, row.batch_size)
     product, operations = matrix_product()
-    found = measure(made | {"product": product}, TURNS.value, SECONDS.value)
+    others = {"product": product, "input": lambda: next(stream)}
+    found = measure(made | others, TURNS.value, SECONDS.value)
     rate = operations / statistics.median(found.pop("product"))
+    pipeline = found.pop("input")
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, "weights.npz")
         save_weights(weights, before)
         for name, seconds in found.items():
             if not have_moved(before, made[name].weights()):
                 raise Failure(f"{family}: not all weights of {name} have moved.")
-            ratios = [own / ours for own, ours in zip(seconds, found["ours"], strict=True)]
-            ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-            middle = statistics.median(seconds)
-            share = step_work(row) * row.batch_size / middle / rate
+            share = step_work(row) * row.batch_size / statistics.median(seconds) / rate
             anew, again, megabytes = first_step(name, family, row.batch_size, weights)
-            print(
-                f"| {family}, {row.batch_size} | {name} | {row.batch_size / middle:.1f} | {ratio} | {share:.0%} "
-                f"| {anew:.1f} ({again:.1f}) | {megabytes:,.0f} |",
-                flush=True,
-            )
+            more = f"{share:.0%} | {anew:.1f} ({again:.1f}) | {megabytes:,.0f} |"
+            print(f"{line(family, row, name, seconds, found['ours'])} {more}", flush=True)
+    print(f"{line(family, row, 'input', pipeline, found['ours'])} | | |", flush=True)
+
+
+def line(family: str, row: Row, side: str, seconds: list[float], ours: list[float]) -> str:
+    """What all sides have in the table: images/s, and their time over ours."""
+    ratios = [own / our for own, our in zip(seconds, ours, strict=True)]
+    ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    return f"| {family}, {row.batch_size} | {side} | {row.batch_size / statistics.median(seconds):.1f} | {ratio} |"
 
 
 def chosen(given: list[str], known: list[str], flag: str) -> list[str]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.benchmarks import inputs
 from experiments.benchmarks.peers import layers, ours, sides
 from experiments.benchmarks.peers.comparison import check, have_moved
 from experiments.benchmarks.peers.row import example_batch
@@ -46,7 +47,8 @@ def test_peers_compute_what_we_do(peers):
 def test_the_table_is_printed():
     done = call("--family=vanilla", "--peers=", "--turns=1", "--seconds=0")
     assert done.returncode == 0, done.stderr
-    (line,) = (line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| vanilla, 2 "))
+    line, pipeline = (line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| vanilla, 2 "))
+    assert pipeline[1] == "input" and float(pipeline[2]) > 0 and float(pipeline[3].split()[0]) >= 0
     assert line[1] == "ours" and line[3] == "1.00 (1.00 to 1.00)"
     rate, first, again, megabytes = map(float, (line[2], *line[5].strip(")").split(" ("), line[6].strip(" |")))
     assert rate > 0 and first > again > 0 and megabytes > 10
@@ -71,6 +73,14 @@ def test_layers_describe_our_networks(family):
         for name in ("generator", "discriminator")
     ]
     assert found == list(COUNTS.get(family, found))
+
+
+@pytest.mark.parametrize("family", ROWS)
+def test_pipelines_make_the_rows_pictures(family):
+    batch = next(inputs.batches(family, 2))
+    row = ROWS[family]()
+    assert batch["image"].shape == (1, 2, *row.image)
+    assert not row.classes or batch["label"].shape == (1, 2)
 
 
 def test_a_side_that_computes_something_else_is_found_out(monkeypatch):

@@ -186,9 +186,9 @@ def _deblur() -> Row:
     return Row(
         [Residual(tuple(half))],
         [*judge, Conv(256, 3), LEAKY, Dense(1)],
-        (96, 96, 3),
-        (96, 96, 3),
-        functools.partial(_restoring, deblur, 1, (96, 96, 3), {}),
+        (128, 128, 3),
+        (128, 128, 3),
+        functools.partial(_restoring, deblur, 1, (128, 128, 3), {}),
         batch_size=4,
         content=_content(),
         coefficients=RESTORING,
