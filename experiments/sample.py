@@ -25,7 +25,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import data, figures, latents, meshes, runs
+from experiments import data, figures, latents, meshes, runs, voxel_pictures
 from experiments.commands import UsageError, check_output, define_best, start, whole_folder
 from gans.scores.nearest import nearest
 
@@ -107,11 +107,7 @@ def generate(sample, state, inputs: dict[str, np.ndarray]) -> np.ndarray:
 
 def pictures(images: np.ndarray) -> np.ndarray:
     """Pictures as they are; of volumes one picture each with several views: uint8 [count, height, width, channels]."""
-    if images.ndim == 4:
-        return images
-    from experiments import voxel_pictures
-
-    return voxel_pictures.views(images)
+    return images if images.ndim == 4 else voxel_pictures.views(images)
 
 
 def walk(sample, state, inputs: dict[str, np.ndarray], size: int) -> list[np.ndarray]:

@@ -1,25 +1,23 @@
 """Convolutions of volumes [batch, depth, height, width, channels] by kernels with a side of 4, as Keras has them."""
 
-import math
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gans import strided
 from gans.layers import add_bias
 
-# From how many 2x2x2 pieces of the output, and how many channels on either side, the fast algorithm is faster.
-PIECES, CHANNELS = 128, 8
 
-
-def products() -> bool:
-    """Whether convolutions are written as matrix products: on the CPU, where XLA has no fast gradients of 3D ones."""
+def planes() -> bool:
+    """Whether convolutions are written as those of pictures: on the CPU, where XLA has no fast gradients of 3D ones."""
     return jax.default_backend() == "cpu"
 
 
 def halve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """A convolution with stride 2 and "same" padding: sides are halved.
+
+    On the CPU it is `gans.strided.halve` of pictures with four times the channels, the planes that an output sees.
 
     Args:
       x: [batch, depth, height, width, channels], sides even.
@@ -34,82 +32,44 @@ def halve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     n, *sides, channels = x.shape
     if any(side % 2 for side in sides):
         raise ValueError(f"A volume of {' x '.join(map(str, sides))} cannot be halved: its sides must be even.")
-    if not products():
-        return lax.conv_general_dilated(x, kernel, (2, 2, 2), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
-    # A program exported for batches of any size has no number here.
-    few = isinstance(n, int) and n * math.prod(sides) < 64 * PIECES
-    if few or any(side % 4 for side in sides) or min(kernel.shape[3:]) < CHANNELS:
-        return _unfolded(x, kernel)
-    return _fast(x, kernel)
+    if not planes():
+        return _plain(x, kernel)
+    depth, height, width = sides
+    padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
+    seen = [lax.slice_in_dim(padded, tap, tap + depth - 1, stride=2, axis=1) for tap in range(4)]
+    pictures = jnp.concatenate(seen, -1).reshape(-1, height, width, 4 * channels)
+    y = strided.halve(pictures, _of_pictures(kernel))
+    return y.reshape(n, depth // 2, height // 2, width // 2, -1)
 
 
-def double(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def double(y: jax.Array, kernel: jax.Array) -> jax.Array:
     """The transposed convolution with stride 2 and "same" padding, the adjoint of `halve`: sides are doubled.
 
     Args:
-      x: [batch, depth, height, width, channels].
+      y: [batch, depth, height, width, channels].
       kernel: [4, 4, 4, features, channels].
 
     Returns:
       [batch, 2 depth, 2 height, 2 width, features].
     """
-    n, *sides, _ = x.shape
-    doubled = jax.ShapeDtypeStruct((n, *(2 * side for side in sides), kernel.shape[3]), x.dtype)
-    return jax.linear_transpose(lambda y: halve(y, kernel), doubled)(x)[0]
+    n, depth, height, width, channels = y.shape
+    features = kernel.shape[3]
+    if not planes():
+        doubled = jax.ShapeDtypeStruct((n, 2 * depth, 2 * height, 2 * width, features), y.dtype)
+        return jax.linear_transpose(lambda x: _plain(x, kernel), doubled)(y)[0]
+    pictures = strided.double(y.reshape(-1, height, width, channels), _of_pictures(kernel))
+    taps = pictures.reshape(n, depth, 2 * height, 2 * width, 4, features)
+    return strided.overlap(jnp.moveaxis(taps, 4, 2), 1)
 
 
-def _unfolded(x, kernel):
-    """`halve` as one matrix product with all that each output sees: 2x2x2 blocks of 2x2x2 voxels."""
-    blocks = _blocks(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (1, 1), (0, 0))))
-    for axis in (1, 2, 3):
-        before, after = (lax.slice_in_dim(blocks, i, blocks.shape[axis] - 1 + i, axis=axis) for i in (0, 1))
-        blocks = jnp.concatenate([before, after], -1)
-    # What was joined last varies slowest.
-    rows = _kernel_of_blocks(kernel).transpose(2, 1, 0, 3, 4)
-    return blocks @ rows.reshape(-1, kernel.shape[4])
+def _plain(x, kernel):
+    return lax.conv_general_dilated(x, kernel, (2, 2, 2), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
 
 
-def _fast(x, kernel):
-    """`halve` by the fast algorithm F(2x2x2, 2x2x2): Winograd 1980; Lavin and Gray 2015, arXiv 1509.09308, section 4.
-
-    Along an axis, two outputs of a convolution of blocks b with the kernel (g0, g1) take three products and not four:
-    b0 g0 + b1 g1 = (b0 - b1) g0 + b1 (g0 + g1), and b1 g0 + b2 g1 = b1 (g0 + g1) + (b2 - b1) g1. Along three axes it
-    is 27 matrix products for 64.
-    """
-    # Two blocks a piece, and one piece more for the third block of the last.
-    blocks = _blocks(jnp.pad(x, ((0, 0), (1, 3), (1, 3), (1, 3), (0, 0))))
-    n, *sides, channels = blocks.shape
-    pieces = blocks.reshape(n, *(length for side in sides for length in (side // 2, 2)), channels)
-    for axis in (1, 3, 5):  # each time the axis behind goes, and the three factors' comes in front
-        first, second = (lax.index_in_dim(pieces, i, axis + 1, keepdims=False) for i in (0, 1))
-        last = first.shape[axis] - 1
-        b0, b1 = (lax.slice_in_dim(block, 0, last, axis=axis) for block in (first, second))
-        b2 = lax.slice_in_dim(first, 1, last + 1, axis=axis)
-        pieces = jnp.stack([b0 - b1, b1, b2 - b1])
-    kernel = _kernel_of_blocks(kernel)
-    for axis in (0, 1, 2):
-        g0, g1 = (lax.index_in_dim(kernel, i, axis, keepdims=False) for i in (0, 1))
-        kernel = jnp.stack([g0, g0 + g1, g1])
-    products = pieces.reshape(27, -1, channels) @ kernel.reshape(27, channels, -1)
-    outputs = products.reshape(*pieces.shape[:-1], -1)
-    for axis in (6, 4, 2):  # and back: the factors' goes, and the two outputs' comes behind its axis
-        m0, m1, m2 = outputs
-        outputs = jnp.stack([m0 + m1, m1 + m2], axis)
-    return outputs.reshape(n, *(side - 2 for side in sides), -1)
-
-
-def _blocks(x):
-    """2x2x2 voxels into channels: [batch, side, side, side, c] -> [batch, side / 2, side / 2, side / 2, 8 c]."""
-    n, depth, height, width, channels = x.shape
-    x = x.reshape(n, depth // 2, 2, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 5, 2, 4, 6, 7)
-    return x.reshape(n, depth // 2, height // 2, width // 2, 8 * channels)
-
-
-def _kernel_of_blocks(kernel):
-    """[4, 4, 4, channels, features] -> [2, 2, 2, 8 channels, features], a kernel with stride 1."""
+def _of_pictures(kernel):
+    """[4, 4, 4, channels, features] -> [4, 4, 4 channels, features]."""
     *_, channels, features = kernel.shape
-    split = kernel.reshape(2, 2, 2, 2, 2, 2, channels, features).transpose(0, 2, 4, 1, 3, 5, 6, 7)
-    return split.reshape(2, 2, 2, 8 * channels, features)
+    return kernel.transpose(1, 2, 0, 3, 4).reshape(4, 4, 4 * channels, features)
 
 
 class Conv3D(nn.Module):

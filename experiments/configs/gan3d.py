@@ -53,8 +53,8 @@ def _networks(config: ConfigDict, side: int, channels: tuple[int, ...]) -> None:
 
 def small(config: ConfigDict) -> None:
     _networks(config, 32, (128, 64, 32))
-    config.batch_size = 32
-    config.phases.adversarial.steps = 6_000
+    config.batch_size = 16
+    config.phases.adversarial.steps = 3_000
     config.model.update(adaptive_accuracy=0.8, average_decay=0.995, batch_statistics=False, real_label=(0.9, 0.9))
     config.data.maps = ("volumes.scale", "volumes.mirror", "volumes.jitter")
     config.data.jitter = ConfigDict({"scale": 0.1, "shift": 1})

@@ -34,6 +34,13 @@ def plain_double(y, kernel):
     return jax.linear_transpose(lambda x: plain_halve(x, kernel), large)(y)[0]
 
 
+@pytest.fixture(params=[0, strided.FEW], ids=["convolutions", "products"])
+def few(request, monkeypatch):
+    """To how many channels `double` is a product of matrices."""
+    monkeypatch.setattr(strided, "FEW", request.param)
+
+
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "pair", [(strided.halve, plain_halve), (strided.double, plain_double)], ids=["halve", "double"]
@@ -54,6 +61,7 @@ def test_derivatives_of_first_and_second_order_are_those_of_the_plain_form(size,
         np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-5 * float(jnp.abs(plain).max()))
 
 
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("size", SIZES)
 def test_the_form_of_other_platforms_is_the_same(size, monkeypatch):
     kernel = jax.random.normal(jax.random.key(1), (size, size, 4, 3))
