@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gans import thin
+
 SIZES = (3, 4, 5)
-FEW = 8  # channels
 
 
 def convolve(x: jax.Array, kernel: jax.Array, padding, stride: int = 1) -> jax.Array:
@@ -47,26 +48,31 @@ def halve(x: jax.Array, kernel: jax.Array) -> jax.Array:
       ValueError: for a kernel of another size.
     """
     _check(kernel)
-    return _plain(x, kernel) if any(side % 2 for side in x.shape[1:3]) else _halve(x, kernel)
+    if any(side % 2 for side in x.shape[1:3]):
+        return _plain(x, kernel)
+    return thin.from_few(x, kernel.swapaxes(2, 3), taps(len(kernel))) if _few(kernel) else _halve(x, kernel)
 
 
 def double(y: jax.Array, kernel: jax.Array) -> jax.Array:
     """The adjoint of `halve`: [batch, height, width, features] -> [batch, 2 height, 2 width, channels].
 
     On the CPU written as a convolution for each of the four phases of the result, without products with zeros; to few
-    channels as one product of matrices, whose results are added up where they meet: convolutions to few channels are
-    slow there, by 3 to 8 times for 1 to 4 of them.
+    channels see `gans.thin`.
 
     Raises:
       ValueError: for a kernel of another size.
     """
     _check(kernel)
-    return _double(y, kernel)
+    return thin.to_few(y, kernel.swapaxes(2, 3), taps(len(kernel))) if _few(kernel) else _double(y, kernel)
 
 
 def _check(kernel):
     if kernel.shape[0] not in SIZES:
         raise ValueError(f"The kernel's size is {kernel.shape[0]}; it must be 3, 4 or 5.")
+
+
+def _few(kernel):
+    return kernel.shape[2] <= thin.FEW and jax.default_backend() == "cpu"
 
 
 @jax.custom_vjp
@@ -80,50 +86,24 @@ def _double(y, kernel):
     if jax.default_backend() != "cpu":
         large = jax.ShapeDtypeStruct((n, 2 * height, 2 * width, kernel.shape[2]), y.dtype)
         return jax.linear_transpose(lambda x: _plain(x, kernel), large)(y)[0]
-    if kernel.shape[2] <= FEW:
-        products = jnp.tensordot(y, kernel, (3, 3)).transpose(0, 1, 3, 2, 4, 5)
-        return overlap(overlap(products, 1), 2)
+    phases = [(slice(phase[-1][0], None, 2), (-phase[0][1], phase[-1][1])) for phase in taps(len(kernel))]
     return interleave(
         [
             convolve(y, kernel[rows, columns][::-1, ::-1].swapaxes(2, 3), (vertical, horizontal))
-            for rows, *vertical in _phases_of(kernel.shape[0])
-            for columns, *horizontal in _phases_of(kernel.shape[0])
+            for rows, vertical in phases
+            for columns, horizontal in phases
         ]
     )
 
 
-def _phases_of(size):
-    """For even and odd places of the result: the taps of a kernel that reach them, and how `y` is padded for these.
+def taps(size: int) -> thin.Phases:
+    """Those of `double`: even and odd places of the result, by the taps of a kernel that reach them.
 
     Place p takes y[i] by the tap t = p + low - 2 i, with `low` zeros before the first pixel.
     """
     low = (size - 2) // 2
-    for phase in (0, 1):
-        first, later = (phase + low) % 2, (phase + low) // 2
-        count = len(range(first, size, 2))
-        yield slice(first, None, 2), count - 1 - later, later
-
-
-def overlap(products: jax.Array, axis: int) -> jax.Array:
-    """What each place of an axis gives to its neighbours in one of twice its length, by taps, added up where it meets.
-
-    Args:
-      products: [..., length, size, ...], the taps of a kernel behind the axis.
-      axis: of the length.
-
-    Returns: [..., 2 length, ...].
-    """
-    length, size = products.shape[axis : axis + 2]
-    phases = []
-    for taps, before, _ in _phases_of(size):
-        found = []
-        for reach, tap in enumerate(reversed(range(size)[taps]), start=-before):
-            given = lax.index_in_dim(products, tap, axis + 1, keepdims=False)
-            padding = [(0, 0, 0)] * given.ndim
-            padding[axis] = (-reach, reach, 0)  # a negative one cuts
-            found.append(lax.pad(given, jnp.zeros((), given.dtype), padding))
-        phases.append(sum(found))
-    return jnp.stack(phases, axis + 1).reshape(*phases[0].shape[:axis], 2 * length, *phases[0].shape[axis + 1 :])
+    phases = ([((phase + low - tap) // 2, tap) for tap in range((phase + low) % 2, size, 2)] for phase in (0, 1))
+    return tuple(tuple((tap, reach) for reach, tap in sorted(phase)) for phase in phases)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

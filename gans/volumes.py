@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gans import strided
+from gans import strided, thin
 from gans.layers import add_bias
 
 
@@ -59,7 +59,7 @@ def double(y: jax.Array, kernel: jax.Array) -> jax.Array:
         return jax.linear_transpose(lambda x: _plain(x, kernel), doubled)(y)[0]
     pictures = strided.double(y.reshape(-1, height, width, channels), _of_pictures(kernel))
     taps = pictures.reshape(n, depth, 2 * height, 2 * width, 4, features)
-    return strided.overlap(jnp.moveaxis(taps, 4, 2), 1)
+    return thin.overlap(jnp.moveaxis(taps, 4, 2), 1, strided.taps(4))
 
 
 def _plain(x, kernel):

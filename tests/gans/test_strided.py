@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gans import layers, strided
+from gans import layers, strided, thin
 
 IMAGES = jax.random.normal(jax.random.key(0), (2, 6, 8, 3))
 SIZES = (3, 4, 5)
@@ -34,10 +34,10 @@ def plain_double(y, kernel):
     return jax.linear_transpose(lambda x: plain_halve(x, kernel), large)(y)[0]
 
 
-@pytest.fixture(params=[0, strided.FEW], ids=["convolutions", "products"])
+@pytest.fixture(params=[0, thin.FEW], ids=["convolutions", "products"])
 def few(request, monkeypatch):
     """To how many channels `double` is a product of matrices."""
-    monkeypatch.setattr(strided, "FEW", request.param)
+    monkeypatch.setattr(thin, "FEW", request.param)
 
 
 @pytest.mark.usefixtures("few")
