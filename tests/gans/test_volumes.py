@@ -80,11 +80,11 @@ def test_each_platform_has_its_form(monkeypatch):
         return re.findall(r"window_strides=\((.*)\)", traced)
 
     large, kernel, small = sample(*SHAPES[0])
-    assert (windows(volumes.halve, large), windows(volumes.double, small)) == (["2, 2"], 4 * ["1, 1"])
+    assert windows(volumes.halve, large) == 3 * ["2, 2"]
+    assert set(windows(volumes.double, small)) == {"2, 2", "1, 1"}
     monkeypatch.setattr(volumes, "planes", lambda: False)
     for function, reference, x in ((volumes.halve, halved_by_xla, large), (volumes.double, doubled_by_xla, small)):
-        assert len(windows(function, x)) == 1
-        assert windows(function, x)[0].count(",") == 2
+        assert {window.count(",") for window in windows(function, x)} == {2}
         assert_near(function(x, kernel), reference(x, kernel))
 
 
