@@ -1,9 +1,7 @@
 """Convolutions that halve or double the sides of images, in forms that are fast in all derivatives.
 
-A convolution is linear in the image and in the kernel, so three functions are closed under differentiation: `halve`,
-its adjoint `double`, and the gradient with respect to the kernel. Each has one program of its own, and that of a
-derivative, of whatever order, is one of the three; XLA has no fast programs for its own second derivatives of a strided
-convolution, which gradient penalties take.
+`halve` and `double` are each other's derivative, see `gans.bilinear`: XLA has no fast programs for its own second
+derivatives of a strided convolution, which gradient penalties take.
 
 On two cores, for 64 maps of 14x14x64, kernels of 5 and 128 features, JAX 0.10.2: `halve` 3.6 ms and the kernel's
 gradient 4.0 ms (a 3x3 convolution of folded pixels 5.1 and 6.1), `double` 4.0 ms (folded 5.0, XLA's own 5.5).
@@ -12,13 +10,12 @@ Images are [batch, height, width, channels], kernels [size, size, channels, feat
 4 or 5; padding is Keras' "same".
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from gans import thin
+from gans.bilinear import closed
 
 SIZES = (3, 4, 5)
 
@@ -75,13 +72,7 @@ def _few(kernel):
     return kernel.shape[2] <= thin.FEW and jax.default_backend() == "cpu"
 
 
-@jax.custom_vjp
-def _halve(x, kernel):
-    return _plain(x, kernel)
-
-
-@jax.custom_vjp
-def _double(y, kernel):
+def _by_phases(y, kernel):
     n, height, width, _ = y.shape
     if jax.default_backend() != "cpu":
         large = jax.ShapeDtypeStruct((n, 2 * height, 2 * width, kernel.shape[2]), y.dtype)
@@ -106,29 +97,4 @@ def taps(size: int) -> thin.Phases:
     return tuple(tuple((tap, reach) for reach, tap in sorted(phase)) for phase in phases)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _correlate(x: jax.Array, y: jax.Array, size: int) -> jax.Array:
-    """The gradient of <halve(x, kernel), y> with respect to a kernel of a size: [size, size, channels, features]."""
-    kernel = jax.ShapeDtypeStruct((size, size, x.shape[-1], y.shape[-1]), x.dtype)
-    return jax.linear_transpose(lambda kernel: _plain(x, kernel), kernel)(y)[0]
-
-
-def _halve_backward(saved, y):
-    x, kernel = saved
-    return _double(y, kernel), _correlate(x, y, kernel.shape[0])
-
-
-def _double_backward(saved, x):
-    y, kernel = saved
-    return _halve(x, kernel), _correlate(x, y, kernel.shape[0])
-
-
-def _correlate_backward(size, saved, kernel):
-    del size
-    x, y = saved
-    return _double(y, kernel), _halve(x, kernel)
-
-
-_halve.defvjp(lambda x, kernel: (_halve(x, kernel), (x, kernel)), _halve_backward)
-_double.defvjp(lambda y, kernel: (_double(y, kernel), (y, kernel)), _double_backward)
-_correlate.defvjp(lambda x, y, size: (_correlate(x, y, size), (x, y)), _correlate_backward)
+_halve, _double = closed(_plain, _by_phases)

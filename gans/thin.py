@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gans.bilinear import closed
+
 FEW = 8  # channels
 Phases = tuple[tuple[tuple[int, int], ...], ...]
 
@@ -109,28 +111,9 @@ def _plain(x, kernel):
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-@jax.custom_vjp
-def _from_few(x, kernel):
-    """Of a convolution from few channels only the gradient with respect to the image is slow."""
-    return _plain(x, kernel)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _correlate(x, y, size):
-    """The gradient of <_from_few(x, kernel), y> with respect to the kernel."""
-    kernel = jax.ShapeDtypeStruct((size, size, x.shape[-1], y.shape[-1]), x.dtype)
-    return jax.linear_transpose(lambda kernel: _plain(x, kernel), kernel)(y)[0]
-
-
 def _adjoint(y, kernel):
     return to_few(y, kernel[::-1, ::-1].swapaxes(2, 3), same(len(kernel)))
 
 
-_from_few.defvjp(
-    lambda x, kernel: (_from_few(x, kernel), (x, kernel)),
-    lambda saved, y: (_adjoint(y, saved[1]), _correlate(saved[0], y, len(saved[1]))),
-)
-_correlate.defvjp(
-    lambda x, y, size: (_correlate(x, y, size), (x, y)),
-    lambda size, saved, kernel: (_adjoint(saved[1], kernel), _from_few(saved[0], kernel)),
-)
+# Of a convolution from few channels only the gradient with respect to the image is slow.
+_from_few, _ = closed(_plain, _adjoint)
