@@ -21,21 +21,25 @@ from experiments.commands import UsageError, start
 from experiments.voxel_scores import scores_of_draws
 from experiments.voxel_scores import statistics as of_volumes
 
+# What makes runs of other cadences, pictures and checkpoints the same recipe.
+RECIPE = ("batch_size", "accumulate", "synchronised_norm", "data", "model", "coefficients", "optimizers", "phases")
+
 DRAWS = flags.DEFINE_integer("draws", 200, "Sets that are drawn.", lower_bound=1)
 
 
-def same_protocol(configs: dict[str, ConfigDict]) -> ConfigDict:
-    """The config that all runs share but for the seed.
+def same_recipe(configs: dict[str, ConfigDict]) -> ConfigDict:
+    """The config of runs that differ in their seed alone.
 
     Raises:
-      UsageError: if they share none, or it is not one of volumes.
+      UsageError: if they differ in more, or are not of volumes.
     """
     (name, first), *others = configs.items()
     if first.family != "gan3d":
         raise UsageError(f"{name} is a run of {first.family}: give runs of gan3d.")
     for other, config in others:
-        if config.to_dict() | {"seed": first.seed} != first.to_dict():
-            raise UsageError(f"{other} differs from {name} in more than its seed: give runs of one config.")
+        for field in RECIPE:
+            if config[field] != first[field]:
+                raise UsageError(f"{other} has another config.{field} than {name}: give runs of one config.")
     return first
 
 
@@ -46,7 +50,7 @@ def scores(volumes: np.ndarray, train: np.ndarray, count: int) -> dict[str, floa
 def main(workdirs: list[str]) -> None:
     if not workdirs:
         raise UsageError("Give the folders of finished runs.")
-    config = same_protocol({workdir: runs.read_workdir(Path(workdir))[0] for workdir in workdirs})
+    config = same_recipe({workdir: runs.read_workdir(Path(workdir))[0] for workdir in workdirs})
     splits = data.read(config)
     train, held_out = (np.asarray(splits[split]["image"]) for split in ("train", "test"))
     count = min(len(held_out), len(train))

@@ -36,7 +36,7 @@ def test_tensorboard_shows_scalars_pictures_text_and_the_networks(tmp_path):
     assert found.Images("samples")[0].step == 2
     assert b"seed: 0" in found.Tensors("config/text_summary")[0].tensor_proto.string_val[0]
     nodes = {node.name: node for node in found.Graph().node}
-    assert "generator/Conv_5/conv_general_dilated" in nodes
+    assert "generator/Conv_4/conv_general_dilated" in nodes
     assert list(nodes["generator/BatchNorm_0/sub"].input) == ["generator/Conv_0/add"]
     assert all(operand in nodes for node in nodes.values() for operand in node.input)
 

@@ -44,7 +44,7 @@ def test_what_cannot_be_compared_is_told(workdirs, tmp_path):
     untrained.write(tmp_path / "pictures", vanilla.get_config("tiny"))
     for given, words in (
         ([], "Give the folders of finished runs."),
-        ([workdirs[0], tmp_path / "other"], "differs from"),
+        ([workdirs[0], tmp_path / "other"], "has another config.data than"),
         ([tmp_path / "pictures"], "is a run of vanilla: give runs of gan3d."),
     ):
         done = programs.call("benchmarks.shapes", *given)

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from experiments.benchmarks import volumes
+from experiments.benchmarks.peers import volumes
 from tests.experiments import programs
 
 
