@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -74,15 +74,16 @@ def _train(recipe, train):
 
     step = jax.jit(step, donate_argnums=(0, 1))
     params = jax.jit(model.init)(key, jnp.zeros((1, *train["image"].shape[1:])))["params"]
-    opt_state, draw = optimizer.init(params), np.random.default_rng(recipe.seed)
+    opt_state = optimizer.init(params)
+    batches = pairs(train["identity"], recipe.batch_size, np.random.default_rng(recipe.seed))
     for _ in progress_bar(range(recipe.steps), desc="training the judge of people"):
-        rows = pairs(train["identity"], recipe.batch_size, draw)
+        rows = next(batches)
         params, opt_state = step(params, opt_state, {name: train[name][rows] for name in ("image", "label")})
     return {"params": params}
 
 
-def pairs(identity: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
-    """Rows of a batch of at most `count`: one photograph of each of some persons, and then another one of each.
+def pairs(identity: np.ndarray, count: int, draw: np.random.Generator) -> Iterator[np.ndarray]:
+    """Endlessly rows of a batch, at most `count`: one photograph of each of some persons, then another one of each.
 
     Args:
       identity: int [n]; persons with one photograph alone are never drawn.
@@ -92,7 +93,8 @@ def pairs(identity: np.ndarray, count: int, draw: np.random.Generator) -> np.nda
     _, person, photographs = np.unique(identity, return_inverse=True, return_counts=True)
     order, first = np.argsort(person, kind="stable"), np.cumsum(photographs) - photographs
     several = np.flatnonzero(photographs > 1)
-    chosen = draw.permutation(several)[: count // 2]
-    one = draw.integers(photographs[chosen])
-    other = (one + draw.integers(1, photographs[chosen])) % photographs[chosen]
-    return order[np.concatenate([first[chosen] + one, first[chosen] + other])]
+    while True:
+        chosen = draw.permutation(several)[: count // 2]
+        one = draw.integers(photographs[chosen])
+        other = (one + draw.integers(1, photographs[chosen])) % photographs[chosen]
+        yield order[np.concatenate([first[chosen] + one, first[chosen] + other])]

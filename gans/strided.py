@@ -47,7 +47,9 @@ def halve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     _check(kernel)
     if any(side % 2 for side in x.shape[1:3]):
         return _plain(x, kernel)
-    return thin.from_few(x, kernel.swapaxes(2, 3), taps(len(kernel))) if _few(kernel) else _halve(x, kernel)
+    return (
+        thin.from_few(x, kernel.swapaxes(2, 3), taps(len(kernel))) if thin.few(kernel.shape[2]) else _halve(x, kernel)
+    )
 
 
 def double(y: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -60,16 +62,12 @@ def double(y: jax.Array, kernel: jax.Array) -> jax.Array:
       ValueError: for a kernel of another size.
     """
     _check(kernel)
-    return thin.to_few(y, kernel.swapaxes(2, 3), taps(len(kernel))) if _few(kernel) else _double(y, kernel)
+    return thin.to_few(y, kernel.swapaxes(2, 3), taps(len(kernel))) if thin.few(kernel.shape[2]) else _double(y, kernel)
 
 
 def _check(kernel):
     if kernel.shape[0] not in SIZES:
         raise ValueError(f"The kernel's size is {kernel.shape[0]}; it must be 3, 4 or 5.")
-
-
-def _few(kernel):
-    return kernel.shape[2] <= thin.FEW and jax.default_backend() == "cpu"
 
 
 def _by_phases(y, kernel):

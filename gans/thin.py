@@ -3,9 +3,9 @@
 A product of each pixel with all taps of a kernel is made in one go, and `overlap` adds up what falls on one place. Its
 adjoint is `spread`; each is the other's derivative, so that derivatives of any order are products of the same kind.
 
-On one core, JAX 0.10.2, milliseconds for the value and the gradients with respect to image and kernel, here and as
-XLA's own: 64 maps of 28x28x64 to 1 channel by kernels of 3: 1.5, 1.5, 0.8 and 12, 3.6, 24; 32 of 32x32x64, doubled, to
-3 channels by kernels of 5: 11, 9, 17 and 96, 27, 98.
+On one core beside other work, JAX 0.10.2, milliseconds for the value and the gradients with respect to image and
+kernel, here and as XLA's own: 64 maps of 28x28x64 to 1 channel by kernels of 3: 1.5, 1.5, 0.8 and 12, 3.6, 24; 32 of
+32x32x64, doubled, to 3 channels by kernels of 5: 11, 9, 17 and 96, 27, 98.
 """
 
 import functools
@@ -18,6 +18,11 @@ from gans.bilinear import closed
 
 FEW = 8  # channels
 Phases = tuple[tuple[tuple[int, int], ...], ...]
+
+
+def few(channels: int) -> bool:
+    """Whether so many are few here: on the CPU alone."""
+    return channels <= FEW and jax.default_backend() == "cpu"
 
 
 def same(size: int) -> Phases:

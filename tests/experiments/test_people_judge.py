@@ -5,14 +5,14 @@ from experiments import people_judge
 
 def test_pairs_are_two_photographs_of_each_person():
     identity = np.random.default_rng(0).permutation(np.repeat([7, 3, 9, 5], [4, 2, 1, 3]))
-    draw = np.random.default_rng(1)
+    batches = people_judge.pairs(identity, 5, np.random.default_rng(1))
     met = set()
     for _ in range(50):
-        rows = people_judge.pairs(identity, 5, draw)
+        rows = next(batches)
         one, other = rows.reshape(2, 2)
         assert (identity[one] == identity[other]).all()
         assert (one != other).all()
         assert len({*identity[one]}) == 2
         met |= {*rows.tolist()}
     assert met == {*np.flatnonzero(identity != 9).tolist()}
-    assert len(people_judge.pairs(identity, 100, draw)) == 6
+    assert len(next(people_judge.pairs(identity, 100, np.random.default_rng(1)))) == 6
