@@ -138,7 +138,7 @@ class ConvTranspose3D(nn.Module):
         elif x.shape[1:4] != (1, 1, 1):
             raise ValueError(f"A transposed convolution with stride 1 is for volumes of 1x1x1, not of {x.shape[1:4]}.")
         else:
-            x = jnp.tensordot(x[:, 0, 0, 0], kernel, (1, 4))
+            x = jnp.tensordot(kernel, x[:, 0, 0, 0], (4, 1)).transpose(4, 0, 1, 2, 3)  # the large one stays as it is
         return add_bias(self, x) if self.use_bias else x
 
 
