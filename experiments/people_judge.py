@@ -30,11 +30,17 @@ def trained(recipe: ConfigDict, train: Mapping[str, np.ndarray]) -> tuple[Any, d
       train: `image` uint8 [n, 64, 64, 3], `label` age groups and `identity` int64 [n].
 
     Raises:
-      UsageError: for people whose identity is not known, or if the judge cannot be kept.
+      UsageError: for people whose identity is not known or who have one photograph each, or if the judge cannot be
+        kept.
     """
     if "identity" not in train:
         raise UsageError(
             "A judge of people needs to know who they are, which this data set does not say: set "
+            "config.faces.judge=None and give config.faces.weights."
+        )
+    if len(np.unique(train["identity"])) == len(train["identity"]):
+        raise UsageError(
+            "A judge of people learns from two photographs of one person, and no person of this data set has two: set "
             "config.faces.judge=None and give config.faces.weights."
         )
     identity = hashlib.sha256(json.dumps([RECIPE_VERSION, recipe.to_dict()], sort_keys=True).encode())

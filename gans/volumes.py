@@ -1,4 +1,9 @@
-"""Convolutions of volumes [batch, depth, height, width, channels] by kernels with a side of 4, as Keras has them."""
+"""Convolutions of volumes [batch, depth, height, width, channels] by kernels with a side of 4, as Keras has them.
+
+On two cores, JAX 0.10.2, 4 volumes, GFLOP/s of the value and of both gradients as direct convolutions have them, here
+and as XLA's own (`experiments.benchmarks.volumes`): `halve` 64 x 16^3 to 128 x 8^3 180, 159 and 79, 4; `double` back
+163, 160 and 2, 8; `double` 64 x 16^3 to 1 x 32^3 68, 61 and 0.0, 6. PyTorch's are 221, 171; 189, 191; 9, 108.
+"""
 
 import flax.linen as nn
 import jax

@@ -40,7 +40,8 @@ def get_config(presets: str = "") -> ConfigDict:
     )
     config.model.adversarial = "non_saturating"
     config.coefficients.update(adversarial=1.0, r1=0.2)
-    for name, weight in (("identity", 1.0), ("pixel", 0.2), ("ageing", 0.1)):
+    # A pixel's distance has small gradients: with a weight of 1 those of `ageing` hide it.
+    for name, weight in (("identity", 1.0), ("pixel", 10.0), ("ageing", 0.1)):
         config.coefficients[name] = weight
     config.phases = ConfigDict(
         {"adversarial": {"steps": 6_000}, "encode": {"steps": 1_500}, "refine": {"steps": 1_500}}
@@ -48,8 +49,8 @@ def get_config(presets: str = "") -> ConfigDict:
     config.optimizers.encode = ConfigDict({"encoder": optimizers.default(1e-3, schedule="cosine", final_fraction=0.05)})
     config.optimizers.refine = ConfigDict(
         {
-            "encoder": optimizers.default(2e-4, b1=0.5),
-            "generator": optimizers.default(2e-4, b1=0.5),
+            "encoder": optimizers.default(1e-3, b1=0.5, schedule="cosine", final_fraction=0.05),
+            "generator": optimizers.default(1e-3, b1=0.5, schedule="cosine", final_fraction=0.05),
             "discriminator": optimizers.default(2e-4, b1=0.5),
         }
     )
@@ -75,7 +76,7 @@ def document(config: ConfigDict) -> None:
 
 
 def pixel(config: ConfigDict) -> None:
-    config.coefficients.update(identity=None, pixel=1.0)
+    config.coefficients.update(identity=None, pixel=config.coefficients.pixel or 1.0)
 
 
 def initial(config: ConfigDict) -> None:

@@ -1,6 +1,9 @@
 import numpy as np
+import pytest
+from ml_collections import ConfigDict
 
 from experiments import people_judge
+from experiments.commands import UsageError
 
 
 def test_pairs_are_two_photographs_of_each_person():
@@ -16,3 +19,8 @@ def test_pairs_are_two_photographs_of_each_person():
         met |= {*rows.tolist()}
     assert met == {*np.flatnonzero(identity != 9).tolist()}
     assert len(next(people_judge.pairs(identity, 100, np.random.default_rng(1)))) == 6
+
+
+def test_persons_with_one_photograph_each_are_refused():
+    with pytest.raises(UsageError, match="no person of this data set has two"):
+        people_judge.trained(ConfigDict(), {"identity": np.arange(5)})
