@@ -158,7 +158,7 @@ class UpsampleConv(nn.Module):
             return add_bias(self, thin.to_few(x, kernel, thin.upsampled(self.size)))
         pads = [(1 - phase, phase) if self.size == 3 else (1, 1) for phase in (0, 1)]
         phases = [
-            strided.convolve(
+            thin.convolve(
                 x, _met_by(_met_by(kernel, row).swapaxes(0, 1), column).swapaxes(0, 1), (pads[row], pads[column])
             )
             for row in (0, 1)

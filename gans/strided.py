@@ -12,17 +12,11 @@ Images are [batch, height, width, channels], kernels [size, size, channels, feat
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from gans import thin
 from gans.bilinear import closed
 
 SIZES = (3, 4, 5)
-
-
-def convolve(x: jax.Array, kernel: jax.Array, padding, stride: int = 1) -> jax.Array:
-    """XLA's own convolution."""
-    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def interleave(phases: list[jax.Array]) -> jax.Array:
@@ -33,7 +27,7 @@ def interleave(phases: list[jax.Array]) -> jax.Array:
 
 
 def _plain(x, kernel):
-    return convolve(x, kernel, "SAME", 2)
+    return thin.convolve(x, kernel, "SAME", 2)
 
 
 def halve(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -78,7 +72,7 @@ def _by_phases(y, kernel):
     phases = [(slice(phase[-1][0], None, 2), (-phase[0][1], phase[-1][1])) for phase in taps(len(kernel))]
     return interleave(
         [
-            convolve(y, kernel[rows, columns][::-1, ::-1].swapaxes(2, 3), (vertical, horizontal))
+            thin.convolve(y, kernel[rows, columns][::-1, ::-1].swapaxes(2, 3), (vertical, horizontal))
             for rows, vertical in phases
             for columns, horizontal in phases
         ]

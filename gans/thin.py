@@ -112,8 +112,9 @@ def convolution(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -
     return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
 
 
-def _plain(x, kernel):
-    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+def convolve(x: jax.Array, kernel: jax.Array, padding="SAME", stride: int = 1) -> jax.Array:
+    """XLA's own convolution of images."""
+    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def _adjoint(y, kernel):
@@ -121,4 +122,4 @@ def _adjoint(y, kernel):
 
 
 # Of a convolution from few channels only the gradient with respect to the image is slow.
-_from_few, _ = closed(_plain, _adjoint)
+_from_few, _ = closed(convolve, _adjoint)
