@@ -27,7 +27,7 @@ def voxel_scores(generated: np.ndarray, real: np.ndarray) -> dict[str, float]:
         found |= _of_sets(name, distances(generated, generated), distances(generated, real), distances(real, real))
     for suffix, volumes in (("", generated), ("_real", real)):
         found |= {f"{key}{suffix}": value for key, value in statistics(volumes).items()}
-    return found | {"empty": float((voxels.components(generated).counts == 0).mean())}
+    return found | {"empty": float((voxels.occupancy(generated) == 0).mean())}
 
 
 def scores_of_draws(given: np.ndarray, real: np.ndarray, count: int, draws: int, seed: int = 0) -> dict[str, float]:
