@@ -1,6 +1,6 @@
 """Our own train steps for the benchmark's rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,7 +9,7 @@ import optax
 
 from experiments.benchmarks.peers.layers import Weights
 from experiments.benchmarks.peers.row import Row, frozen
-from gans.core import Gan, Player
+from gans.core import Gan
 
 PLAYERS = ("generator", "discriminator")
 Batches = list[dict[str, np.ndarray]]
@@ -35,7 +35,7 @@ class Side:
         def init(key, batch):
             state = gan.init(key, batch, None, row.coefficients)
             # Before jit sorts them: in the order in which the layers are called.
-            self._paths = {name: _layer_paths(player.params) for name, player in state.players.items()}
+            self._paths = {name: layer_paths(player.params) for name, player in state.players.items()}
             return phase.enter(state)
 
         def step(state, frozen, batch, key):
@@ -56,25 +56,29 @@ class Side:
 
     def weights(self) -> dict[str, Weights]:
         """Of generator and discriminator, and of the frozen network's used layers as `content` where there is one."""
-        found = {name: _weights(player, self._paths[name]) for name, player in self._state.players.items()}
+        found = {
+            name: weights_at((player.params, player.stats.get("batch_stats", {})), self._paths[name])
+            for name, player in self._state.players.items()
+        }
         if self._frozen:
             layers = self._frozen["content"]["params"].values()
             found["content"] = [{name: np.array(leaf) for name, leaf in layer.items()} for layer in layers]
         return {name: found[name] for name in (*PLAYERS, "content") if name in found}
 
 
-def _layer_paths(params: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The places of dicts of arrays, in their order."""
+def layer_paths(params: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The places of dicts of arrays, in their order: that in which layers are called, while no jit has sorted them."""
     if not any(isinstance(value, Mapping) for value in params.values()):
         return [()]
-    return [(name, *path) for name, inner in params.items() for path in _layer_paths(inner)]
+    return [(name, *path) for name, inner in params.items() for path in layer_paths(inner)]
 
 
-def _weights(player: Player, paths: list[tuple[str, ...]]) -> Weights:
+def weights_at(trees: Sequence[Mapping[str, Any]], paths: Sequence[tuple[str, ...]]) -> Weights:
+    """The arrays in those places of the trees, of parameters and statistics say."""
+
     def at(tree, path):
         for name in path:
             tree = tree.get(name, {})
         return tree
 
-    trees = (player.params, player.stats.get("batch_stats", {}))
     return [{name: np.array(leaf) for tree in trees for name, leaf in at(tree, path).items()} for path in paths]
