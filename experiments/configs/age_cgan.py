@@ -18,7 +18,7 @@ from experiments.configs import _latent
 
 def get_config(presets: str = "") -> ConfigDict:
     config = _latent.base("age_cgan")
-    config.batch_size = 64
+    config.batch_size = 32
     config.pictures = 8
     with config.unlocked():
         del config.judge, config.features
@@ -41,10 +41,10 @@ def get_config(presets: str = "") -> ConfigDict:
     config.model.adversarial = "non_saturating"
     config.coefficients.update(adversarial=1.0, r1=0.2)
     # A pixel's distance has small gradients: with a weight of 1 those of `ageing` hide it.
-    for name, weight in (("identity", 1.0), ("pixel", 10.0), ("ageing", 0.1)):
+    for name, weight in (("identity", 1.0), ("pixel", 10.0), ("ageing", 0.3), ("latent", 0.1)):
         config.coefficients[name] = weight
     config.phases = ConfigDict(
-        {"adversarial": {"steps": 6_000}, "encode": {"steps": 1_500}, "refine": {"steps": 1_500}}
+        {"adversarial": {"steps": 6_000}, "encode": {"steps": 1_500}, "refine": {"steps": 3_600}}
     )
     config.optimizers.encode = ConfigDict({"encoder": optimizers.default(1e-3, schedule="cosine", final_fraction=0.05)})
     config.optimizers.refine = ConfigDict(
@@ -63,7 +63,7 @@ def document(config: ConfigDict) -> None:
     config.model.encoder_options = ConfigDict()
     config.model.generator_options = ConfigDict()
     config.model.discriminator_options = ConfigDict()
-    config.coefficients.update(r1=None, identity=1.0, pixel=None, ageing=None)
+    config.coefficients.update(r1=None, identity=1.0, pixel=None, ageing=None, latent=None)
     config.phases.adversarial.steps = round(500 * 20_400 / 128)
     config.phases.encode.steps = config.phases.refine.steps = 10_000
     for player in ("generator", "discriminator"):

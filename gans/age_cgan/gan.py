@@ -18,8 +18,8 @@ from gans.age_cgan import networks
 from gans.core import Gan, Phase
 from gans.frozen import face, people
 
-REFINE = ("identity", "pixel", "ageing")
-COEFFICIENTS = MappingProxyType({**latent_game.COEFFICIENTS, "identity": 1.0, "pixel": None, "ageing": None})
+REFINE = ("identity", "pixel", "ageing", "latent")
+COEFFICIENTS = MappingProxyType({**latent_game.COEFFICIENTS, "identity": 1.0, **dict.fromkeys(REFINE[1:])})
 
 
 def make(
@@ -49,8 +49,10 @@ def make(
 
     Coefficients: those of `gans.latent_game` for the first phase. In the last one, each removed where it is None:
     `identity` and `pixel`, how far a face is from its reconstruction under its own label, see `identity_distance` and
-    `pixel_distance`, and `ageing`, the adversarial loss of the face under a label drawn evenly, which keeps the meaning
-    of labels while G moves; its discriminator learns on where the phase has an optimizer for it.
+    `pixel_distance`; `ageing`, the adversarial loss of the face under a label drawn evenly, which keeps the meaning of
+    labels while G moves, and whose discriminator learns on where the phase has an optimizer for it; and `latent`, how far
+    from the photograph's latent E finds that of the aged face, by which E alone learns: a latent that tells an age
+    cannot be found again in a face of another, so the label keeps its say.
 
     Args:
       optimizers: {'adversarial': {'generator', 'discriminator'}, 'encode': {'encoder'}, 'refine': {'encoder',
@@ -101,31 +103,37 @@ def make(
         found, stats = core.apply_training(encoder, player, faces, draws.share_key(keys[2], batch))
         return _length(found - latents).mean(), ({"encoder": stats}, {})
 
-    def rebuild(moving, state, batch, label, key):
-        """Faces encoded and generated again under `label`, and new statistics; both networks in training mode."""
-        keys = jax.random.split(draws.share_key(key, batch))
-        players = {name: state.players[name].replace(params=params) for name, params in moving.items()}
-        latents, encoders = core.apply_training(encoder, players["encoder"], batch["image"], keys[0])
-        made, generators = core.apply_training(generator, players["generator"], latents, keys[1], label=label)
-        return made, {"encoder": encoders, "generator": generators}
-
     def refine_loss(moving, state, batch, key):
         keys = jax.random.split(key, 4)
-        made, stats = rebuild(moving, state, batch, batch["label"], keys[0])
+        players = {name: state.players[name].replace(params=params) for name, params in moving.items()}
+        latents, encoders = encoded(players, batch["image"], batch, keys[0])
+        made, generators = generated(players, latents, batch["label"], batch, keys[0])
+        label = _drawn_labels(keys[1], batch, classes)
+        aged, _ = generated(players, latents, label, batch, keys[0])
         terms = {}
         if "identity" in state.coefficients:
             terms["identity"] = identity_distance(state.frozen["face"]["recogniser"], made, batch["image"]).mean()
         if "pixel" in state.coefficients:
             terms["pixel"] = pixel_distance(made, batch["image"]).mean()
         if "ageing" in state.coefficients:
-            label = _drawn_labels(keys[1], batch, classes)
-            aged, _ = rebuild(moving, state, batch, label, keys[0])
             terms["ageing"] = pair.generator(
                 judged(state.players["discriminator"], batch["image"], batch["label"], batch, keys[2])[0],
                 judged(state.players["discriminator"], aged, label, batch, keys[3])[0],
             ).mean()
+        if "latent" in state.coefficients:
+            found, _ = encoded(players, jax.lax.stop_gradient(aged), batch, keys[0])
+            terms["latent"] = _length(found - jax.lax.stop_gradient(latents)).mean()
         value = sum(state.coefficients[name] * term for name, term in terms.items())
+        stats = {"encoder": encoders, "generator": generators}
         return value, (stats, {f"refine/{name}": term for name, term in terms.items()})
+
+    def encoded(players, faces, batch, key):
+        """Latents and new statistics of the encoder in training mode."""
+        return core.apply_training(encoder, players["encoder"], faces, draws.share_key(key, batch))
+
+    def generated(players, latents, label, batch, key):
+        """Faces and new statistics of the generator in training mode."""
+        return core.apply_training(generator, players["generator"], latents, draws.share_key(key, batch), label=label)
 
     def judged(player, faces, label, batch, key):
         """Logits and new statistics of the discriminator in training mode."""
@@ -135,9 +143,9 @@ def make(
     def ageing_loss(moving, state, batch, key):
         """The discriminator's in the refine phase: faces against the same ones under labels drawn evenly."""
         keys = jax.random.split(key, 4)
-        standing = {name: state.players[name].params for name in ("encoder", "generator")}
+        latents, _ = encoded(state.players, batch["image"], batch, keys[1])
         label = _drawn_labels(keys[0], batch, classes)
-        aged, _ = rebuild(standing, state, batch, label, keys[1])
+        aged, _ = generated(state.players, latents, label, batch, keys[1])
         player = state.players["discriminator"].replace(params=moving["discriminator"])
         real, stats = judged(player, batch["image"], batch["label"], batch, keys[2])
         fake, stats = judged(player.replace(stats=stats), aged, label, batch, keys[3])

@@ -12,6 +12,7 @@ KEY = jax.random.key(0)
 SHAPE = (8, 8, 1)
 LATENT = 5
 PIXEL = {"adversarial": 1.0, "pixel": 1.0}
+TERMS = {**PIXEL, "ageing": 0.5, "latent": 0.2}
 
 
 class Drawing(nn.Module):
@@ -31,6 +32,16 @@ class Reading(nn.Module):
     def __call__(self, images, train=False):
         scale = self.param("scale", nn.initializers.ones, ())
         return scale * images.reshape(-1, 64)[:, :LATENT]
+
+
+class Telling(nn.Module):
+    """Reads the latent of a drawing and adds to it what it sees of the label."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        share = self.param("share", nn.initializers.ones, ())
+        numbers = images.reshape(-1, 64)
+        return numbers[:, :LATENT] + share * numbers[:, LATENT : LATENT + 1]
 
 
 class Verdict(nn.Module):
@@ -113,10 +124,25 @@ def test_the_distance_by_pixels():
 def test_each_term_of_refining_counts_with_its_coefficient():
     gan, batch = make("discriminator"), batch_of(6)
     batch["image"] = batch["image"] + 0.3
-    coefficients = {**PIXEL, "pixel": 2.0, "ageing": 0.5}
-    _, metrics = stepped(gan, "refine", entered(gan, "refine", coefficients), batch)
-    expected = 2 * metrics["refine/pixel"] + 0.5 * metrics["refine/ageing"]
+    coefficients = {**PIXEL, "pixel": 2.0, "ageing": 0.5, "latent": 0.2}
+    state = with_param(entered(gan, "refine", coefficients), "encoder", scale=jnp.asarray(2.0))
+    _, metrics = stepped(gan, "refine", state, batch)
+    expected = 2 * metrics["refine/pixel"] + 0.5 * metrics["refine/ageing"] + 0.2 * metrics["refine/latent"]
+    assert metrics["refine/latent"] > 0.1
     np.testing.assert_allclose(metrics["encoder+generator/loss"], expected, rtol=1e-5)
+
+
+def test_a_latent_that_tells_the_age_is_unlearnt_by_the_encoder_alone():
+    gan = make(encoder=Telling())
+    before = entered(gan, "refine", {**PIXEL, "pixel": 0.0, "latent": 1.0})
+    after, metrics = stepped(gan, "refine", before, batch_of(60))
+    assert metrics["refine/latent"] > 0.1
+    assert after.players["encoder"].params["share"] < 1
+    jax.tree.map(np.testing.assert_array_equal, after.players["generator"].params, before.players["generator"].params)
+    # One that tells nothing has nothing to unlearn.
+    blind = with_param(before, "encoder", share=jnp.asarray(0.0))
+    _, metrics = stepped(gan, "refine", blind, batch_of(60))
+    assert metrics["refine/latent"] < 1e-5
 
 
 @pytest.mark.parametrize("refined", [(), ("discriminator",)])
@@ -138,7 +164,7 @@ def test_devices_micro_batches_and_one_device_take_the_same_step(phase):
 
     def run(grad, wrap, layout):
         gan = make("discriminator", grad=grad)
-        return jax.device_get(wrap(gan.phases[phase].step)(entered(gan, phase, {**PIXEL, "ageing": 0.5}), layout, KEY))
+        return jax.device_get(wrap(gan.phases[phase].step)(entered(gan, phase, TERMS), layout, KEY))
 
     one = run(core.plain, jax.jit, batch)
     accumulated = run(parallel.accumulate(2), jax.jit, batch)
