@@ -50,8 +50,8 @@ def make(
     Coefficients: those of `gans.latent_game` for the first phase. In the last one, each removed where it is None:
     `identity` and `pixel`, how far a face is from its reconstruction under its own label, see `identity_distance` and
     `pixel_distance`; `ageing`, the adversarial loss of the face under a label drawn evenly, which keeps the meaning of
-    labels while G moves, and whose discriminator learns on where the phase has an optimizer for it; and `latent`, how far
-    from the photograph's latent E finds that of the aged face, by which E alone learns: a latent that tells an age
+    labels while G moves, and whose discriminator learns on where the phase has an optimizer for it; and `latent`, how
+    far from the photograph's latent E finds that of the aged face, by which E alone learns: a latent that tells an age
     cannot be found again in a face of another, so the label keeps its say.
 
     Args:
