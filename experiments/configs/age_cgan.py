@@ -34,6 +34,7 @@ def get_config(presets: str = "") -> ConfigDict:
     config.model.encoder = "Encoder"
     config.model.encoder_options = ConfigDict({"channels": (32, 64, 128, 256), "hidden": 512})
     config.model.random_labels = True
+    config.model.inference_refine = True
     config.model.generator_options = ConfigDict({"hidden": 256, "channels": (128, 64, 32), "dropout": 0.0})
     config.model.discriminator_options = ConfigDict(
         {"channels": (32, 64, 128, 256), "norm": False, "spectral_norm": False}
@@ -59,7 +60,7 @@ def get_config(presets: str = "") -> ConfigDict:
 
 def document(config: ConfigDict) -> None:
     config.batch_size = 128
-    config.model.update(passes="turns", inference_fakes=True, average_decay=None)
+    config.model.update(passes="turns", inference_fakes=True, inference_refine=False, average_decay=None)
     config.model.encoder_options = ConfigDict()
     config.model.generator_options = ConfigDict()
     config.model.discriminator_options = ConfigDict()

@@ -41,6 +41,7 @@ def make(
     passes: str = "separate",
     discriminator_turns: int = 1,
     inference_fakes: bool = False,
+    inference_refine: bool = False,
     random_labels: bool = True,
     augmentation: Sequence[str] = (),
     average_decay: float | None = None,
@@ -60,6 +61,8 @@ def make(
       grad: how gradients are taken, see `gans.parallel`.
       encoder: a module, or the name of one in `gans.age_cgan.networks`.
       encoder_options: attributes for one that is given by name.
+      inference_refine: encoder and generator refine in inference mode: batch norm keeps its running statistics, whose
+        estimates from small batches would be noise in every reconstruction.
       average_decay: decay of the moving averages of generator and encoder; None for none.
       Others: as for `gans.latent_game.make`, `classes` being the age groups.
 
@@ -128,12 +131,16 @@ def make(
         return value, (stats, {f"refine/{name}": term for name, term in terms.items()})
 
     def encoded(players, faces, batch, key):
-        """Latents and new statistics of the encoder in training mode."""
-        return core.apply_training(encoder, players["encoder"], faces, draws.share_key(key, batch))
+        return refined(encoder, players["encoder"], faces, batch, key)
 
     def generated(players, latents, label, batch, key):
-        """Faces and new statistics of the generator in training mode."""
-        return core.apply_training(generator, players["generator"], latents, draws.share_key(key, batch), label=label)
+        return refined(generator, players["generator"], latents, batch, key, label=label)
+
+    def refined(module, player, inputs, batch, key, **conditions):
+        """Outputs and new statistics, in the mode of the refine phase."""
+        if inference_refine:
+            return module.apply(core.variables(player), inputs, **conditions), player.stats
+        return core.apply_training(module, player, inputs, draws.share_key(key, batch), **conditions)
 
     def judged(player, faces, label, batch, key):
         """Logits and new statistics of the discriminator in training mode."""
