@@ -44,6 +44,14 @@ class Telling(nn.Module):
         return numbers[:, :LATENT] + share * numbers[:, LATENT : LATENT + 1]
 
 
+class Normed(nn.Module):
+    """Reads the latent of a drawing, normed over the batch."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        return nn.BatchNorm(use_running_average=not train)(images.reshape(-1, 64)[:, :LATENT])
+
+
 class Verdict(nn.Module):
     """One logit a picture and label."""
 
@@ -130,6 +138,20 @@ def test_each_term_of_refining_counts_with_its_coefficient():
     expected = 2 * metrics["refine/pixel"] + 0.5 * metrics["refine/ageing"] + 0.2 * metrics["refine/latent"]
     assert metrics["refine/latent"] > 0.1
     np.testing.assert_allclose(metrics["encoder+generator/loss"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_running_statistics_stand_still_while_refining_where_that_is_asked_for(stands):
+    gan, batch = make(encoder=Normed(), inference_refine=stands), batch_of(8)
+    batch["image"] = 3 * batch["image"]
+    before = entered(gan, "refine")
+    after, metrics = stepped(gan, "refine", before, batch)
+    stats = [jax.tree.leaves(state.players["encoder"].stats) for state in (before, after)]
+    assert stands == all(np.array_equal(a, b) for a, b in zip(*stats, strict=True))
+    # What stands on no statistics of the batch is the mean of what each half gives.
+    halves = [{name: leaf[part] for name, leaf in batch.items()} for part in (slice(4), slice(4, 8))]
+    apart = [stepped(gan, "refine", before, half)[1]["refine/pixel"] for half in halves]
+    assert stands == bool(np.isclose(np.mean(apart), metrics["refine/pixel"], rtol=1e-5))
 
 
 def test_a_latent_that_tells_the_age_is_unlearnt_by_the_encoder_alone():
