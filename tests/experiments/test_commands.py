@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 
@@ -176,6 +177,13 @@ def test_describe_counts_parameters():
     done = programs.call("describe", TINY)
     assert "FoldedUNet" in done.stdout or "generator" in done.stdout
     assert "GFLOP" in done.stdout
+
+
+def test_describe_counts_what_a_frozen_network_costs():
+    done = programs.call("describe", "--config=experiments/configs/srgan.py:tiny", "--config.coefficients.content=1.0")
+    assert done.returncode == 0, done.stderr
+    pretrain, adversarial = (float(cost) for cost in re.findall(r"([\d.]+) GFLOP", done.stdout))
+    assert adversarial > 10 * pretrain
 
 
 def test_init_from_takes_the_networks_of_another_run(workdir, tmp_path):
