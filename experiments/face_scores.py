@@ -16,10 +16,11 @@ def face_scores(seen: Mapping[str, np.ndarray], label: np.ndarray, identity: np.
 
     `verification_<judge>`: percent of photographs whose reconstruction is accepted as the same person at a threshold
     where 1% of the pairs of photographs of strangers are (Antipov et al. 2017, section 3.3);
-    `verification_aged_<judge>`: the same over the photographs in all age groups; `verification_photos_<judge>`: over
-    pairs of photographs of one person at different ages, what the judge itself can do. `age_accuracy`: percent of aged
-    faces that the judge puts into the group asked for, `age_accuracy_photos` that of photographs. `fid_people_GROUP`:
-    Fréchet distance of the judge's descriptors between photographs of an age group and people aged into it.
+    `verification_aged_<judge>`: the same over the photographs in all age groups, and `verification_GROUP_<judge>`: in
+    one of them; `verification_photos_<judge>`: over pairs of photographs of one person at different ages, what the
+    judge itself can do. `age_accuracy`: percent of aged faces that the judge puts into the group asked for,
+    `age_accuracy_photos` that of photographs. `fid_people_GROUP`: Fréchet distance of the judge's descriptors between
+    photographs of an age group and people aged into it.
 
     Args:
       seen: rows of the split.
@@ -54,6 +55,7 @@ def _verification(seen, judge, identity):
         "verification": _distance(photo, restored),
         "verification_aged": _distance(photo[:, None], aged),
     }
+    found |= {f"verification_{name}": found["verification_aged"][:, group] for group, name in enumerate(ages.GROUPS)}
     order = np.argsort(identity, kind="stable")
     same = np.flatnonzero(identity[order][1:] == identity[order][:-1])
     if len(same):
