@@ -132,8 +132,7 @@ def test_the_distance_by_pixels():
 def test_each_term_of_refining_counts_with_its_coefficient():
     gan, batch = make("discriminator"), batch_of(6)
     batch["image"] = batch["image"] + 0.3
-    coefficients = {**PIXEL, "pixel": 2.0, "ageing": 0.5, "latent": 0.2}
-    state = with_param(entered(gan, "refine", coefficients), "encoder", scale=jnp.asarray(2.0))
+    state = with_param(entered(gan, "refine", {**TERMS, "pixel": 2.0}), "encoder", scale=jnp.asarray(2.0))
     _, metrics = stepped(gan, "refine", state, batch)
     expected = 2 * metrics["refine/pixel"] + 0.5 * metrics["refine/ageing"] + 0.2 * metrics["refine/latent"]
     assert metrics["refine/latent"] > 0.1
