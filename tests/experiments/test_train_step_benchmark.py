@@ -51,7 +51,7 @@ def test_the_table_is_printed():
     assert pipeline[1] == "input" and float(pipeline[2]) > 0 and float(pipeline[3].split()[0]) >= 0
     assert line[1] == "ours" and line[3] == "1.00 (1.00 to 1.00)"
     rate, first, again, megabytes = map(float, (line[2], *line[5].strip(")").split(" ("), line[6].strip(" |")))
-    assert rate > 0 and first > again > 0 and megabytes > 10
+    assert min(rate, first, again) > 0 and megabytes > 10
 
 
 def test_names_that_do_not_exist_are_told():
