@@ -7,17 +7,20 @@ import jax
 Bilinear = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def closed(forward: Bilinear, adjoint: Bilinear) -> tuple[Bilinear, Bilinear]:
+def closed(forward: Bilinear, adjoint: Bilinear, plain: Bilinear | None = None) -> tuple[Bilinear, Bilinear]:
     """Both functions, each of which is the other's derivative with respect to the image.
 
-    With the gradient with respect to the kernel, which is XLA's own of `forward`, they are closed under
+    With the gradient with respect to the kernel, which is XLA's own of `plain`, they are closed under
     differentiation: that of whatever order is one of these three programs. XLA's own derivatives of a fast program, the
     second ones above all, need not be fast.
 
     Args:
       forward: (x, kernel) -> y.
       adjoint: (y, kernel) -> x, the adjoint of `forward` for that kernel.
+      plain: the same as `forward`, in terms whose gradient with respect to the kernel XLA computes fast; by default
+        `forward` itself.
     """
+    plain = plain or forward
 
     @jax.custom_vjp
     def there(x, kernel):
@@ -29,7 +32,7 @@ def closed(forward: Bilinear, adjoint: Bilinear) -> tuple[Bilinear, Bilinear]:
 
     def correlate(x, y, shape):
         """The gradient of <there(x, kernel), y> with respect to the kernel."""
-        return jax.linear_transpose(lambda kernel: forward(x, kernel), jax.ShapeDtypeStruct(shape, x.dtype))(y)[0]
+        return jax.linear_transpose(lambda kernel: plain(x, kernel), jax.ShapeDtypeStruct(shape, x.dtype))(y)[0]
 
     correlate = jax.custom_vjp(correlate, nondiff_argnums=(2,))
     there.defvjp(

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from gans import strided, thin
+from gans.convolution import convolution
 
 # Keras' defaults, which the documents' networks are written in.
 keras_conv = functools.partial(
     nn.Conv,
     padding="SAME",
     kernel_init=nn.initializers.glorot_uniform(),
-    conv_general_dilated=thin.convolution,
+    conv_general_dilated=convolution,
 )
 keras_dense = functools.partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform())
 keras_norm = functools.partial(nn.BatchNorm, momentum=0.99, epsilon=1e-3)

@@ -25,7 +25,7 @@ def few(channels: int) -> bool:
     return channels <= FEW and jax.default_backend() == "cpu"
 
 
-def same(size: int) -> Phases:
+def taps(size: int) -> Phases:
     """A convolution's taps, with an odd size of the kernel and "same" padding.
 
     Phases are what `overlap` and `spread` go by. The places of an axis that is to be `len(phases)` times as long are
@@ -96,29 +96,25 @@ def from_few(x: jax.Array, kernel: jax.Array, phases: Phases) -> jax.Array:
     return jnp.tensordot(spread(spread(x, 2, phases), 1, phases), kernel, ((2, 4, 5), (0, 1, 3)))
 
 
-def convolution(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -> jax.Array:
-    """`jax.lax.conv_general_dilated` of images, for Flax: nn.Conv(..., conv_general_dilated=convolution).
-
-    On the CPU, "same" convolutions to or from few channels have their values or their gradients from here.
-    """
-    size, _, channels, features = kernel.shape
-    ones = {*strides, *settings["lhs_dilation"], *settings["rhs_dilation"], settings["feature_group_count"]}
-    if jax.default_backend() != "cpu" or ones != {1} or padding != "SAME" or size % 2 == 0 or size != kernel.shape[1]:
-        return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
-    if features <= FEW < channels:
-        return to_few(x, kernel, same(size))
-    if channels <= FEW < features and size > 1:
-        return _from_few(x, kernel)
-    return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
-
-
 def convolve(x: jax.Array, kernel: jax.Array, padding="SAME", stride: int = 1) -> jax.Array:
     """XLA's own convolution of images."""
     return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
+def worthwhile(kernel: jax.Array) -> bool:
+    """Whether `same` is faster than XLA's own: on the CPU, for odd sizes above 1, to or from few channels."""
+    size, width, channels, features = kernel.shape
+    few_of_many = min(channels, features) <= FEW < max(channels, features)
+    return jax.default_backend() == "cpu" and size == width and size > 1 and size % 2 == 1 and few_of_many
+
+
+def same(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A convolution with stride 1 and "same" padding, to or from few channels."""
+    return to_few(x, kernel, taps(len(kernel))) if kernel.shape[3] <= FEW else _from_few(x, kernel)
+
+
 def _adjoint(y, kernel):
-    return to_few(y, kernel[::-1, ::-1].swapaxes(2, 3), same(len(kernel)))
+    return to_few(y, kernel[::-1, ::-1].swapaxes(2, 3), taps(len(kernel)))
 
 
 # Of a convolution from few channels only the gradient with respect to the image is slow.

@@ -10,6 +10,7 @@ import math
 
 import flax.linen as nn
 
+from gans.convolution import convolution
 from gans.layers import HalvingConv, constrained, depth_to_space, keras_conv, keras_dense, leaky_relu, space_to_depth
 
 he_normal = nn.initializers.he_normal()
@@ -22,7 +23,7 @@ class ResidualBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        conv = functools.partial(nn.Conv, x.shape[-1], (3, 3))
+        conv = functools.partial(nn.Conv, x.shape[-1], (3, 3), conv_general_dilated=convolution)
         return x + conv(kernel_init=small)(nn.relu(conv(kernel_init=he_normal)(x)))
 
 

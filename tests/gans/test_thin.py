@@ -63,7 +63,7 @@ def test_values_and_derivatives_are_xlas_own(function, reference, size, channels
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * float(jnp.abs(other).max()))
 
 
-@pytest.mark.parametrize("phases", [thin.same(3), thin.upsampled(5), thin.upsampled(3)])
+@pytest.mark.parametrize("phases", [thin.taps(3), thin.upsampled(5), thin.upsampled(3)])
 def test_spreading_is_the_adjoint_of_overlapping(phases):
     taps = 1 + max(tap for phase in phases for tap, _ in phase)
     products, x = draw(0, 2, 5, taps, 3), draw(1, 2, 5 * len(phases), 3)
