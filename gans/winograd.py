@@ -50,14 +50,14 @@ def _in_parts(x, kernel):
     at_once = max(1, PART // _numbers(x, kernel))
     at_once = next(count for count in range(min(at_once, len(x)), 0, -1) if len(x) % count == 0)
     parts = x.reshape(-1, at_once, *x.shape[1:])
-    return lax.map(lambda part: _convolve(part, kernel), parts).reshape(*x.shape[:3], kernel.shape[3])
+    kernels = [mixed for rows in _mixed_kernel(kernel) for mixed in _mixed_kernel(rows)]
+    return lax.map(lambda part: _convolve(part, kernels), parts).reshape(*x.shape[:3], kernel.shape[3])
 
 
-def _convolve(x, kernel):
+def _convolve(x, kernels):
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     tiles = [tile for rows in _mixed_image(x, 1) for tile in _mixed_image(rows, 2)]
-    kernels = [mixed for rows in _mixed_kernel(kernel) for mixed in _mixed_kernel(rows)]
-    products = [jnp.tensordot(tile, mixed, 1) for tile, mixed in zip(tiles, kernels, strict=True)]
+    products = [jnp.tensordot(tile, kernel, 1) for tile, kernel in zip(tiles, kernels, strict=True)]
     rows = zip(*(_mixed_result(*products[column::4]) for column in range(4)), strict=True)
     return interleave([place for row in rows for place in _mixed_result(*row)])
 
