@@ -11,19 +11,18 @@ from ml_collections import ConfigDict
 
 from experiments import data, face_networks, graph, perceptual, rehearsal, runs
 from experiments.commands import define_config, fitting, start
+from experiments.work import products
 from gans.core import Gan
 
 CONFIG = define_config()
 JSON = flags.DEFINE_bool("json", False, "Print {player: {'trainable': n, 'other': n}} only.")
 
 
-def step_cost(config: ConfigDict, gan: Gan, phase: str, frozen: dict | None) -> tuple[float, float]:
-    """Floating-point operations and bytes moved by one train step, as XLA estimates them for this platform."""
+def step_work(config: ConfigDict, gan: Gan, phase: str, frozen: dict | None) -> int:
+    """See `products`, for one train step."""
     batch = data.example_batch(config, config.batch_size * gan.phases[phase].slices)
     state = jax.eval_shape(lambda: gan.phases[phase].enter(runs.initial(config, gan))).replace(frozen=frozen)
-    compiled = jax.jit(gan.phases[phase].step).lower(state, batch, jax.random.key(0)).compile()
-    cost = compiled.cost_analysis()
-    return cost["flops"], cost["bytes accessed"]
+    return products(gan.phases[phase].step, state, batch, jax.random.key(0))
 
 
 def untrained_networks(config: ConfigDict) -> dict | None:
@@ -53,9 +52,8 @@ def main() -> None:
         print(f"trainable {sizes[player]['trainable']:,}, other {sizes[player]['other']:,}\n")
     frozen = untrained_networks(config)
     for phase in gan.phases:
-        flops, moved = step_cost(config, gan, phase, frozen)
-        cost = f"{flops / 1e9:.2f} GFLOP, {moved / 1e9:.2f} GB accessed"
-        print(f"one {phase} step of batch {config.batch_size}, as XLA estimates it: {cost}")
+        work = step_work(config, gan, phase, frozen) / 1e9
+        print(f"one {phase} step of batch {config.batch_size}: {work:.2f} GFLOP in products and convolutions")
 
 
 if __name__ == "__main__":
