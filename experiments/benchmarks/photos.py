@@ -4,7 +4,8 @@ r"""Restored photographs beside what others make of the same sources: one table,
     python -m experiments.benchmarks.photos --workdir=runs/deblur --output=runs/deblur/peers
 
 The photographs are those that the run has held out, in the cells, and the scores are those, that experiments.evaluate
-takes. DIR@STEP stands for an earlier checkpoint; several workdirs must have the same data.
+takes; or all of another set, with --photographs. DIR@STEP stands for an earlier checkpoint; several workdirs must have
+the same data.
 
 Super-resolution: bicubic enlargement, and the ESRGAN weights of the npm package @upscalerjs/esrgan-thick (MIT; trained
 on DIV2K): `npm pack @upscalerjs/esrgan-thick` and unpack it; x4 only. Deblurring: the blurred source, and Wiener's
@@ -31,7 +32,10 @@ from gans.restoration_game import fidelity
 
 WORKDIR = flags.DEFINE_list("workdir", None, "Folders of runs on photographs, as DIR or DIR@STEP.", required=True)
 ESRGAN = flags.DEFINE_string("esrgan", "", "The model.json of @upscalerjs/esrgan-thick's x4 network.")
-OUTPUT = flags.DEFINE_string("output", None, "A folder for table.md and pictures.png; by default WORKDIR/peers.")
+PHOTOGRAPHS = flags.DEFINE_string(
+    "photographs", None, "Another set: a folder, or 'embedded' for those inside scikit-image and scikit-learn."
+)
+OUTPUT = flags.DEFINE_string("output", None, "A folder for table.md and pictures.png; by default WORKDIR/peers[-SET].")
 PICTURES = flags.DEFINE_integer("pictures", 6, "Pictures in the sheet.", lower_bound=1)
 TUNING = flags.DEFINE_integer("tuning", 8, "Cells of training photographs that others are tuned on.", lower_bound=1)
 
@@ -175,13 +179,22 @@ def markdown(scores: Mapping[str, Mapping[str, np.ndarray]], chosen: np.ndarray 
 
 def report(config: ConfigDict, found: Found) -> str:
     """All tables: over all pictures, and by kind of blur."""
-    protocol = f"{config.data.name} test split, what is drawn from seed {config.data.evaluation_seed}; means."
-    parts = [protocol, markdown(found.scores)]
+    where = f"All of {PHOTOGRAPHS.value}" if PHOTOGRAPHS.value else f"{config.data.name} test split"
+    parts = [f"{where}, what is drawn from seed {config.data.evaluation_seed}; means.", markdown(found.scores)]
     if found.kinds is not None:
         for index, kind in enumerate(config.data.blur.kinds):
             chosen = found.kinds == index
             parts += [f"Blur: {kind}", markdown(found.scores, chosen)] if chosen.any() else []
     return "\n".join(parts)
+
+
+def of_all(config: ConfigDict, photographs: str) -> ConfigDict:
+    """The config with all photographs of another set in its test split, degraded as the run's are."""
+    embedded = photographs == "embedded"
+    config = ConfigDict(config.to_dict())
+    config.data.update(name="photos" if embedded else "photo_folder", path="" if embedded else photographs)
+    config.data.held_out = ("*",)
+    return config
 
 
 def check(found: Sequence[Run]) -> None:
@@ -201,15 +214,17 @@ def main() -> None:
     check(found)
     config = found[0].config
     scale = config.model.scale
-    output = Path(OUTPUT.value or Path(WORKDIR.value[0].partition("@")[0], "peers"))
+    folder = "peers" + f"-{Path(PHOTOGRAPHS.value).name}" * bool(PHOTOGRAPHS.value)
+    output = Path(OUTPUT.value or Path(WORKDIR.value[0].partition("@")[0], folder))
     peers = {"ESRGAN (UpscalerJS, thick)": esrgan(Path(ESRGAN.value), scale)} if ESRGAN.value else {}
     check_output(output / "table.md")
     splits, scores = data.read(config), scorer(config)
     if "degrade.blur" in config.data.evaluation_maps:
         peers |= tuned(config, splits["train"], scores)
+    test = data.read(of_all(config, PHOTOGRAPHS.value))["test"] if PHOTOGRAPHS.value else splits["test"]
     plain = {"bicubic" if scale > 1 else "blurred source": lambda batch: enlarge(batch["source"], scale)}
     methods = plain | peers | {run.label: run.restore for run in found}
-    seen = compare(config, splits["test"], methods, scores)
+    seen = compare(config, test, methods, scores)
     text = report(config, seen)
     figures.write(output / "pictures.png", figures.sheet(seen.pictures))
     write_text(output / "table.md", text)

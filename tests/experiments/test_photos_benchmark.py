@@ -57,6 +57,11 @@ def test_super_resolution_beside_its_peers(photographs, tmp_path):
     assert other[0] == 6 and 0 < other[1] < plain[1]
     assert Image.open(workdir / "peers" / "pictures.png").size == (2 * 64, 5 * (64 + 26))
 
+    done = programs.call("benchmarks.photos", f"--workdir={workdir}", f"--photographs={photographs}")
+    assert done.returncode == 0, done.stderr
+    assert f"All of {photographs}" in done.stdout
+    assert cells((workdir / "peers-photographs" / "table.md").read_text(), "run, step 0")[0][0] == 3 * 6
+
     other = tmp_path / "other"
     config = configured(srgan.get_config("tiny"), photographs)
     config.data.held_out = ("b",)
