@@ -103,6 +103,12 @@ def frozen(row: Row) -> dict[str, Any] | None:
     """The frozen network of our state, where the row has one: the used layers of VGG, with random weights."""
     if not row.content:
         return None
-    made, names = vgg.random_variables(jax.random.key(7), 16), vgg.layer_names(16)
+    names = vgg.layer_names(16)
     used = names[: names.index(CONTENT_LAYER) + 1]
-    return {"content": made | {"params": {name: own for name, own in made["params"].items() if name in used}}}
+
+    @jax.jit  # which draws no layer that is not used
+    def draw(key):
+        made = vgg.random_variables(key, 16)
+        return made | {"params": {name: own for name, own in made["params"].items() if name in used}}
+
+    return {"content": draw(jax.random.key(7))}
