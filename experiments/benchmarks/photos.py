@@ -33,7 +33,7 @@ from gans.restoration_game import fidelity
 WORKDIR = flags.DEFINE_list("workdir", None, "Folders of runs on photographs, as DIR or DIR@STEP.", required=True)
 ESRGAN = flags.DEFINE_string("esrgan", "", "The model.json of @upscalerjs/esrgan-thick's x4 network.")
 PHOTOGRAPHS = flags.DEFINE_string(
-    "photographs", None, "Another set: a folder, or 'embedded' for those inside scikit-image and scikit-learn."
+    "photographs", "", "Another set: a folder, or 'embedded' for those inside scikit-image and scikit-learn."
 )
 OUTPUT = flags.DEFINE_string("output", None, "A folder for table.md and pictures.png; by default WORKDIR/peers[-SET].")
 PICTURES = flags.DEFINE_integer("pictures", 6, "Pictures in the sheet.", lower_bound=1)
