@@ -13,7 +13,7 @@ def convolution(x: jax.Array, kernel: jax.Array, strides, padding, **settings) -
     those between many from `gans.winograd`.
     """
     ones = {*strides, *settings["lhs_dilation"], *settings["rhs_dilation"], settings["feature_group_count"]}
-    if ones != {1} or padding != "SAME":
+    if ones != {1} or padding != "SAME" or settings["precision"] is not None:
         return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
     return same(x, kernel)
 

@@ -191,7 +191,7 @@ def report(config: ConfigDict, found: Found) -> str:
 def of_all(config: ConfigDict, photographs: str) -> ConfigDict:
     """The config with all photographs of another set in its test split, degraded as the run's are."""
     embedded = photographs == "embedded"
-    config = ConfigDict(config.to_dict())
+    config = config.copy_and_resolve_references()
     config.data.update(name="photos" if embedded else "photo_folder", path="" if embedded else photographs)
     config.data.held_out = ("*",)
     return config

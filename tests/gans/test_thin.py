@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 
 from gans import layers, thin
-
-
-def draw(seed, *shape):
-    return jax.random.normal(jax.random.key(seed), shape)
+from tests.gans.derivatives import draw, everything
 
 
 def plain(x, kernel):
@@ -31,18 +28,6 @@ def up(x, kernel):
 
 def plain_up(x, kernel):
     return plain(x.repeat(2, 1).repeat(2, 2), kernel)
-
-
-def everything(function, x, kernel):
-    """Values, gradients, and the gradients of a gradient penalty."""
-
-    def bent(x, kernel):
-        return jnp.sin(function(x, kernel)).sum()
-
-    def penalty(x, kernel):
-        return sum(jnp.square(gradient).sum() for gradient in jax.grad(bent, (0, 1))(x, kernel))
-
-    return function(x, kernel), jax.grad(bent, (0, 1))(x, kernel), jax.grad(penalty, (0, 1))(x, kernel)
 
 
 @pytest.mark.parametrize(

@@ -2,28 +2,12 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gans import layers, thin, winograd
 from gans.convolution import same
-
-
-def draw(seed, *shape):
-    return jax.random.normal(jax.random.key(seed), shape)
-
-
-def everything(function, x, kernel):
-    """Values, gradients, and the gradients of a gradient penalty."""
-
-    def bent(x, kernel):
-        return jnp.sin(function(x, kernel)).sum()
-
-    def penalty(x, kernel):
-        return sum(jnp.square(gradient).sum() for gradient in jax.grad(bent, (0, 1))(x, kernel))
-
-    return function(x, kernel), jax.grad(bent, (0, 1))(x, kernel), jax.grad(penalty, (0, 1))(x, kernel)
+from tests.gans.derivatives import draw, everything
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2, 3, 5), (3, 6, 4, 5, 3), (4, 8, 8, 2, 2)])
@@ -81,6 +65,7 @@ def test_layers_take_it_and_keep_xlas_own_elsewhere(monkeypatch):
     assert "conv_general_dilated" not in programs(conv, x)
     assert "conv_general_dilated" in programs(layers.keras_conv(128, (3, 3), strides=2), x)
     assert "conv_general_dilated" in programs(layers.keras_conv(128, (3, 3), padding="VALID"), x)
+    assert "conv_general_dilated" in programs(layers.keras_conv(128, (3, 3), precision="highest"), x)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert "conv_general_dilated" in programs(conv, x)
 

@@ -42,19 +42,16 @@ def difference(before: Weights, steps: Sequence[tuple[Weights, Weights]]) -> flo
     rounding grows from step to step. A few percent are rounding in networks with many batch norms, whose kernels
     inputs changed in their last bit move as much. Infinite where a kernel of ours never moves.
     """
-    worst = 0.0
+    found = []
     for index, old in enumerate(before):
-        if "kernel" not in old:
-            continue
-        lost = 1e-7 * np.linalg.norm(old["kernel"])
-        for our, their in ((our[index]["kernel"], their[index]["kernel"]) for our, their in steps):
-            moved = np.linalg.norm(our - old["kernel"])
-            if moved > lost:
-                worst = max(worst, (np.linalg.norm(their - our) - lost) / moved)
-                break
-        else:
-            return np.inf
-    return float(worst)
+        if "kernel" in old:
+            lost = 1e-7 * np.linalg.norm(old["kernel"])
+            kernels = [(own[index]["kernel"], theirs[index]["kernel"]) for own, theirs in steps]
+            moved = [np.linalg.norm(our - old["kernel"]) for our, _ in kernels]
+            apart = [np.linalg.norm(their - our) for our, their in kernels]
+            ratios = [max(far - lost, 0) / way for far, way in zip(apart, moved, strict=True) if way > lost]
+            found.append(ratios[0] if ratios else np.inf)
+    return float(max(found))
 
 
 def have_moved(before: Mapping[str, Weights], after: Mapping[str, Weights]) -> bool:
