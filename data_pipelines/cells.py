@@ -17,8 +17,9 @@ BUDGET = 4 * 2**30
 class Scene(NamedTuple):
     """A photograph, or several pictures of one scene that agree pixel by pixel.
 
-    `name` is told to the user; `files` are the pictures' paths, and `height` and `width` are those of each; scenes of
-    one `group` are too alike to be split; `split` is where the set itself puts the scene, '' if it does not say.
+    `name` is told to the user; `files` are the pictures' paths, and `height` and `width` are those of each, after one
+    pixel was made of each square of `shrink` by `shrink`; scenes of one `group` are too alike to be split; `split` is
+    where the set itself puts the scene, '' if it does not say.
     """
 
     name: str
@@ -27,6 +28,12 @@ class Scene(NamedTuple):
     split: str = ""
     height: int = 0
     width: int = 0
+    shrink: int = 1
+
+    def shrunk(self, shrink: int) -> "Scene":
+        """The scene with its measured pictures shrunk; what is left of a square at an edge makes a pixel too."""
+        height, width = -(-self.height // shrink), -(-self.width // shrink)
+        return self._replace(height=height, width=width, shrink=shrink)
 
 
 class Library:
@@ -83,7 +90,7 @@ def whole(scenes: Iterable[Scene]) -> Iterator[tuple[Scene, tuple[np.ndarray, ..
 
 
 def _decode(path, scene):
-    picture = np.asarray(pictures.decode(path))
+    picture = np.asarray(pictures.decode(path).reduce(scene.shrink))
     if picture.shape[:2] != (scene.height, scene.width):
         raise ValueError(f"is {picture.shape[:2]}, but its head says {(scene.height, scene.width)}")
     return picture

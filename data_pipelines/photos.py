@@ -49,7 +49,7 @@ class Tally(NamedTuple):
 
 
 def load(
-    name: str, path: str = "", *, cell: int = 256, budget: int = BUDGET, **shares
+    name: str, path: str = "", *, cell: int = 256, budget: int = BUDGET, **options
 ) -> tuple[dict[str, dict[str, Cells]], Tally]:
     """Photographs as square cells; only the heads of their files are read at first.
 
@@ -57,7 +57,7 @@ def load(
     place; those of the other splits do not overlap.
 
     Args:
-      name, path: as of `scenes`, and so are its `test`, `held_out` and `validation`, the `shares`.
+      name, path: as of `scenes`, and so are its `shrink`, `test`, `held_out` and `validation`, the `options`.
       cell: side of the cells, pixels, at least 2; smaller photographs are left out.
       budget: bytes of decoded photographs to keep in memory.
 
@@ -69,7 +69,7 @@ def load(
     """
     if cell < 2:
         raise DataError(f"{name}: {cell=} must be at least 2")
-    found, tally = scenes(name, path, smallest=cell, **shares)
+    found, tally = scenes(name, path, smallest=cell, **options)
     library, keys = Library(budget), ("image", "source") if name == "blur_pairs" else ("image",)
     data = {}
     for split in tally.splits:
@@ -83,6 +83,7 @@ def scenes(
     path: str = "",
     *,
     smallest: int = 1,
+    shrink: int = 1,
     test: float = 0.1,
     held_out: Sequence[str] = (),
     validation: float = 0.0,
@@ -99,6 +100,8 @@ def scenes(
         its evaluation sets as 'test', and the blurred ones of these as 'natural_blur' and 'digital_blur'.
       path: a folder; for 'photos' it stays empty.
       smallest: photographs with a side shorter than this, pixels, are left out.
+      shrink: one pixel is made of each square of this side, the mean. Cameras interpolate colours and lenses blur, so
+        many photographs have no detail as fine as their pixels.
       test: share of the test split, in (0, 1); each split has at least one group.
       held_out: names of the test split's photographs or groups instead, with or without their ending; * and ? stand
         for any letters. The training split may then be empty.
@@ -110,10 +113,11 @@ def scenes(
       DataError: an unknown name, values out of range, a folder or a package that is not there or has other contents,
         a name held out that no photograph has, a split without a photograph.
     """
-    if not (0 < test < 1 and 0 <= validation < 1):
-        raise DataError(f"{name}: {test=} must be in (0, 1), {validation=} in [0, 1)")
+    if not (0 < test < 1 and 0 <= validation < 1 and shrink >= 1):
+        raise DataError(f"{name}: {test=} must be in (0, 1), {validation=} in [0, 1), {shrink=} at least 1")
     found, unmatched = _find(name, path)
     measured, unreadable, unequal = measure(found)
+    measured = [scene.shrunk(shrink) for scene in measured]
     usable = [scene for scene in measured if min(scene.height, scene.width) >= smallest]
     small = {s.name: f"{s.height} x {s.width}" for s in measured if min(s.height, s.width) < smallest}
     tally = Tally({}, small, unreadable, unmatched | unequal)

@@ -20,7 +20,7 @@ def read(config: ConfigDict) -> dict[str, Arrays]:
     """
     settings = config.data
     if settings.name in photos.SETS:
-        split = {name: settings[name] for name in ("cell", "test", "held_out", "validation")}
+        split = {name: settings[name] for name in ("cell", "shrink", "test", "held_out", "validation")}
         data, tally = photos.load(settings.name, settings.path, **split)
         print("\n".join(tally.lines()))
     else:

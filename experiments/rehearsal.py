@@ -35,6 +35,8 @@ LIMITS = {
     "judge.epochs": (0, 2**20),
     "judge.shift": (0, 2**10),
     "judge.validation": (0, 0.99),
+    "data.cell": (2, 2**14),
+    "data.shrink": (1, 2**10),
     "model.latent_size": (1, 2**20),
     "model.classes": (0, 2**20),
     "optimizers.*.learning_rate": (0, math.inf),

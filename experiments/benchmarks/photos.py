@@ -41,7 +41,18 @@ TUNING = flags.DEFINE_integer("tuning", 8, "Cells of training photographs that o
 
 Restore = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 # What must be the same for scores to be comparable.
-PROTOCOL = ("name", "path", "cell", "test", "held_out", "evaluation_maps", "evaluation_seed", "downsample", "blur")
+PROTOCOL = (
+    "name",
+    "path",
+    "cell",
+    "shrink",
+    "test",
+    "held_out",
+    "evaluation_maps",
+    "evaluation_seed",
+    "downsample",
+    "blur",
+)
 
 
 class Run(NamedTuple):
@@ -189,10 +200,14 @@ def report(config: ConfigDict, found: Found) -> str:
 
 
 def of_all(config: ConfigDict, photographs: str) -> ConfigDict:
-    """The config with all photographs of another set in its test split, degraded as the run's are."""
+    """The config with all photographs of another set in its test split, degraded as the run's are.
+
+    The embedded ones are small, and sharp, as they are.
+    """
     embedded = photographs == "embedded"
     config = config.copy_and_resolve_references()
     config.data.update(name="photos" if embedded else "photo_folder", path="" if embedded else photographs)
+    config.data.shrink = 1 if embedded else config.data.shrink
     config.data.held_out = ("*",)
     return config
 

@@ -30,6 +30,7 @@ def base(family: str) -> ConfigDict:
             "name": "photos",  # or photo_folder, blur_pairs, certh_blur, with a path
             "path": "",  # the folder of photographs
             "cell": 256,  # pixels; photographs are read in squares of this side, which the test split is scored on
+            "shrink": 1,  # photographs to this part of their sides first, which sharpens their pixels
             "test": 0.1,  # share of the photographs in the test split
             "held_out": (),  # or their names
             "fields": ("image",),

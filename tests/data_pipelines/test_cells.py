@@ -58,6 +58,18 @@ def test_cells_are_slices_of_the_photographs(scenes, cell, stride):
             array[outside]
 
 
+@pytest.mark.parametrize("number", range(len(SIZES)))
+def test_shrunk_photographs_are_means_of_squares(scenes, number):
+    shrunk = scenes[number].shrunk(3)
+    (found,) = Library().read(shrunk)
+    assert found.shape == (shrunk.height, shrunk.width, 3)
+    rows, columns = (np.arange(length) // 3 for length in SIZES[number])  # the last squares are cut by the edges
+    totals, counts = np.zeros(found.shape), np.zeros((*found.shape[:2], 1))
+    np.add.at(totals, (rows[:, None], columns), pixels(number, *SIZES[number]))
+    np.add.at(counts, (rows[:, None], columns), 1)
+    np.testing.assert_allclose(found, totals / counts, atol=0.51)
+
+
 def test_crops_of_half_a_cell_reach_every_place(scenes):
     cell, stride, crop = 16, 8, 9
     reached = set()

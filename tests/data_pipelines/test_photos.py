@@ -42,6 +42,15 @@ def test_golden_split(tmp_path):
     assert shades(photos.load("photo_folder", str(tmp_path), cell=16, test=0.3)[0]["test"]["image"]) == [1, 2, 9]
 
 
+def test_shrunk_photographs_are_measured_after_it(tmp_path):
+    write(tmp_path, names())
+    data, tally = photos.load("photo_folder", str(tmp_path), cell=15, test=0.3, shrink=2)
+    assert data["test"]["image"].shape == (3, 15, 15, 3)
+    assert not tally.small
+    with pytest.raises(DataError, match="too small: 00.png: 15 x 20"):
+        photos.load("photo_folder", str(tmp_path), cell=16, shrink=2)
+
+
 def test_split_depends_on_names_alone(tmp_path):
     write(tmp_path, names())
     before, _ = photos.scenes("photo_folder", str(tmp_path), test=0.3)
@@ -148,6 +157,7 @@ def test_without_their_packages_there_are_no_embedded_photographs(monkeypatch, t
         (["photo_folder"], {}, "takes a folder as its path; set config.data.path"),
         (["photo_folder", "nowhere"], {}, "nowhere: cannot be read as a folder"),
         (["photo_folder", "."], {"cell": 1}, "cell=1 must be at least 2"),
+        (["photo_folder", "."], {"shrink": 0}, "shrink=0 at least 1"),
         (["photo_folder", "."], {"test": 1.0}, r"test=1.0 must be in \(0, 1\)"),
     ],
 )

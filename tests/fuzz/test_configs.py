@@ -43,7 +43,8 @@ def black(config):
     """Pictures as the config's networks want them, a few."""
     cell = config.data.get("cell", 0)
     shape = (cell, cell, 3) if cell else tuple(config.model.image_shape)
-    picture, labels = np.zeros((4, *shape), np.uint8), np.arange(4) % 2
+    # Of any size: one pixel is held in memory.
+    picture, labels = np.broadcast_to(np.uint8(0), (4, *shape)), np.arange(4) % 2
     return {"image": picture, "source": picture, "label": labels, "identity": labels}
 
 
