@@ -181,7 +181,7 @@ def _deblur() -> Row:
     quarter = Residual(
         (Fold(), Dense(middle), *blocks(middle, 3), eighth, *blocks(middle, 3), Dense(4 * fine), Unfold())
     )
-    half = [Fold(), Conv(fine, 3), *blocks(fine, 1), quarter, *blocks(fine, 1), RELU, Conv(12, 3), Unfold()]
+    half = [Fold(), Conv(fine, 3), *blocks(fine, 1), quarter, *blocks(fine, 1), Conv(12, 3), Unfold()]
     judge = [part for filters in (32, 64, 128, 256) for part in (Conv(filters, 4, 2), LEAKY)]
     return Row(
         [Residual(tuple(half))],

@@ -78,6 +78,14 @@ def test_a_new_generator_leaves_pictures_as_they_are():
     np.testing.assert_array_equal(restored, source)
 
 
+def test_most_new_filters_see_detail_and_no_brightness():
+    kernel = networks.detail(jax.random.key(0), (3, 3, 12, 32))
+    flat = np.abs(np.asarray(kernel).reshape(9, 4, 3, 32).sum((0, 1)))  # of one colour everywhere
+    np.testing.assert_allclose(flat[:, :24], 0, atol=1e-4)
+    assert (flat[:, 24:] > 0.01).mean() > 0.9
+    assert kernel[..., :24].std() > 6 * kernel[..., 24:].std()
+
+
 def test_a_pixel_sees_as_far_as_the_docstring_says():
     module = networks.Generator(channels=(2, 2, 2), blocks=2)
     shape = jax.ShapeDtypeStruct((1, 256, 8, 3), jnp.float32)
