@@ -6,8 +6,8 @@ r"""Removing blur from photographs.
 Presets, applied from left to right: `document` (the faithful networks and recipe, which make pictures from noise and
 have nothing to apply to a photograph), `wgan_gp` (losses of Kupyn et al. 2018, arXiv 1711.07064), `small` (milder blur
 without noise, for two cores), `folder` (any folder of sharp photographs), `pairs` (folders of blurred and sharp ones),
-`certh` (the CERTH image blur set), `tiny` (a test in seconds). None: our network on defocus, motion and Gaussian blur of
-the photographs inside scikit-image and scikit-learn.
+`certh` (the CERTH image blur set), `tiny` (a test in seconds). None: our network on defocus, motion and Gaussian blur
+of the photographs inside scikit-image and scikit-learn.
 """
 
 from ml_collections import ConfigDict

@@ -20,7 +20,7 @@ small = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
 
 
 def detail(key, shape, dtype=jnp.float32):
-    """Filters of folded pixels, [height, width, 4 * colours, filters]: he_normal, but most of them blind for brightness.
+    """Filters of folded pixels, [height, width, 4 * colours, filters]: he_normal, but most are blind for brightness.
 
     In a photograph brightness has many times the contrast of its finest detail, which is all that blur takes away. So
     three quarters of the filters sum to 0 in each colour, and are strong.

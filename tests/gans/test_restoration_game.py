@@ -196,10 +196,10 @@ GOLDEN = {
     "discriminator/update_norm": 0.0227065,
     "generator/adversarial": 0.69475,
     "generator/content": 0.321604,
-    "generator/gradient_norm": 0.581963,
+    "generator/gradient_norm": 4.77383,
     "generator/loss": 1.06456,
     "generator/pixel": 0.685022,
-    "generator/update_norm": 0.0581963,
+    "generator/update_norm": 0.477383,
 }
 
 
