@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -41,9 +41,7 @@ def build(
     Raises:
       UsageError: for an unknown family, or settings that its `make` refuses.
     """
-    if importlib.util.find_spec(f"gans.{config.family}") is None:
-        raise UsageError(f"There is no family {config.family!r} in the package gans.")
-    make = importlib.import_module(f"gans.{config.family}").make
+    make = _make_of(config.family)
     phases = {
         phase: {
             name: optimizers.make(settings, config.phases[phase].steps, in_state.get(phase, {}).get(name, ()))
@@ -64,6 +62,17 @@ def build(
         return make(phases, grad, **config.model)
     except ValueError as error:
         raise UsageError(error) from error
+
+
+def _make_of(family: str) -> Callable[..., Gan]:
+    try:
+        known = importlib.util.find_spec(f"gans.{family}") is not None
+    except ModuleNotFoundError:  # what stands before a dot is no package
+        known = False
+    make = getattr(importlib.import_module(f"gans.{family}"), "make", None) if known else None
+    if make is None:
+        raise UsageError(f"There is no family {family!r} in the package gans.")
+    return make
 
 
 def initial(config: ConfigDict, gan: Gan, frozen: Any = None) -> State:

@@ -54,6 +54,8 @@ def assert_refused(finished, *words):
         ([TINY, "--config.data.name=mnits"], ["mnits", "mnist"]),
         ([TINY, "--config.data.path=nowhere"], ["nowhere"]),
         ([TINY, "--config.family=cyclegan"], ["no family 'cyclegan'"]),
+        ([TINY, "--config.family=cycle.gan"], ["no family 'cycle.gan'"]),
+        ([TINY, "--config.family=core"], ["no family 'core'"]),
         ([TINY, "--config.data.maps=('images.blur',)"], ["images.blur"]),
         ([TINY, "--wrokdir=x"], ["wrokdir"]),
         ([TINY, "stray"], ["stray"]),
