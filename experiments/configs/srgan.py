@@ -25,7 +25,9 @@ def get_config(presets: str = "") -> ConfigDict:
     config.model.generator_options = ConfigDict(
         {"channels": 48, "blocks": 8, "scale": 4, "norm": False, "residual": True}
     )
-    config.model.discriminator_options = ConfigDict({"channels": (32, 64, 128, 256), "norm": False, "spectral_norm": False})
+    config.model.discriminator_options = ConfigDict(
+        {"channels": (32, 64, 128, 256), "norm": False, "spectral_norm": False}
+    )
     config.coefficients.update(pixel=1.0, content=1.0, adversarial=5e-3)
     config.phases.pretrain.steps = 3_000
     config.phases.adversarial.steps = 1_500
