@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import importlib
-import importlib.util
 import inspect
 import json
 import os
@@ -65,14 +64,16 @@ def build(
 
 
 def _make_of(family: str) -> Callable[..., Gan]:
+    name = f"gans.{family}"
     try:
-        known = importlib.util.find_spec(f"gans.{family}") is not None
-    except ModuleNotFoundError:  # what stands before a dot is no package
-        known = False
-    make = getattr(importlib.import_module(f"gans.{family}"), "make", None) if known else None
-    if make is None:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if not name.startswith(error.name):  # something that the family needs
+            raise
+        module = None
+    if not hasattr(module, "make"):
         raise UsageError(f"There is no family {family!r} in the package gans.")
-    return make
+    return module.make
 
 
 def initial(config: ConfigDict, gan: Gan, frozen: Any = None) -> State:

@@ -41,18 +41,8 @@ TUNING = flags.DEFINE_integer("tuning", 8, "Cells of training photographs that o
 
 Restore = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 # What must be the same for scores to be comparable.
-PROTOCOL = (
-    "name",
-    "path",
-    "cell",
-    "shrink",
-    "test",
-    "held_out",
-    "evaluation_maps",
-    "evaluation_seed",
-    "downsample",
-    "blur",
-)
+PROTOCOL = ("name", "path", "cell", "shrink", "test", "held_out")
+PROTOCOL += ("evaluation_maps", "evaluation_seed", "downsample", "blur")
 
 
 class Run(NamedTuple):
@@ -204,11 +194,12 @@ def of_all(config: ConfigDict, photographs: str) -> ConfigDict:
 
     The embedded ones are small, and sharp, as they are.
     """
-    embedded = photographs == "embedded"
     config = config.copy_and_resolve_references()
-    config.data.update(name="photos" if embedded else "photo_folder", path="" if embedded else photographs)
-    config.data.shrink = 1 if embedded else config.data.shrink
     config.data.held_out = ("*",)
+    if photographs == "embedded":
+        config.data.update(name="photos", path="", shrink=1)
+    else:
+        config.data.update(name="photo_folder", path=photographs)
     return config
 
 

@@ -83,6 +83,7 @@ class Generator(nn.Module):
         eighth = through(dense(coarse)(space_to_depth(quarter)), self.blocks)
         quarter = through(quarter + depth_to_space(dense(4 * middle)(eighth)), self.blocks // 2)
         half = through(half + depth_to_space(dense(4 * fine)(quarter)), 1)
+        # No ReLU before it: one that dies here would stop all learning.
         missing = nn.Conv(12, (3, 3), kernel_init=nn.initializers.zeros)(half)
         return source + depth_to_space(missing)
 

@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import keras
@@ -6,6 +7,7 @@ import pytest
 from keras import layers
 
 from gans.deblur import document, networks
+from gans.layers import space_to_depth
 from tests.gans.filled import filled
 from tests.gans.keras_parity import assert_same_network
 
@@ -83,6 +85,9 @@ def test_most_new_filters_see_detail_and_no_brightness():
     flat = np.abs(np.asarray(kernel).reshape(9, 4, 3, 32).sum((0, 1)))  # of one colour everywhere
     np.testing.assert_allclose(flat[:, :24], 0, atol=1e-4)
     assert (flat[:, 24:] > 0.01).mean() > 0.9
+    picture = space_to_depth(jnp.broadcast_to(jnp.array([0.9, -0.3, 0.5]), (1, 6, 6, 3)))
+    seen = nn.Conv(32, (3, 3), padding="VALID", use_bias=False).apply({"params": {"kernel": kernel}}, picture)
+    np.testing.assert_allclose(seen[..., :24], 0, atol=1e-4)
     assert kernel[..., :24].std() > 6 * kernel[..., 24:].std()
 
 
