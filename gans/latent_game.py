@@ -18,6 +18,7 @@ import optax
 from gans import core, draws, features, losses, modules, stabilizers
 from gans.core import Gan, Phase
 from gans.frozen.compare import compare
+from gans.precision import lowered
 
 COEFFICIENTS = MappingProxyType(
     {"adversarial": 1.0, "feature_matching": None, "gradient_penalty": None, "r1": None, "r2": None}
@@ -48,6 +49,7 @@ def make(
     random_labels: bool = False,
     augmentation: Sequence[str] = (),
     average_decay: float | None = None,
+    precision: str = "float32",
 ) -> Gan:
     """A GAN that makes pictures from latents z ~ N(0, 1), for each class where there are classes.
 
@@ -81,6 +83,7 @@ def make(
       random_labels: the generator's turn draws labels evenly, instead of taking those of the batch.
       augmentation: see `stabilizers.augment`.
       average_decay: decay of the generator's moving average, which is what makes samples; None for none.
+      precision: what training computes in, 'float32' or 'bfloat16', see `gans.precision`.
 
     Raises:
       ValueError: for names and settings that do not exist or do not fit together.
@@ -90,6 +93,7 @@ def make(
         networks, generator, "generator", {**options, "image_shape": image_shape, **generator_options}
     )
     discriminator = modules.named(networks, discriminator, "discriminator", {**options, **discriminator_options})
+    trained_generator, trained_discriminator = lowered(generator, precision), lowered(discriminator, precision)
     pair = getattr(losses, adversarial, None)
     _check(pair, adversarial, real_label, fake_label, passes, augmentation)
     if augmentation and len(image_shape) != 3:
@@ -108,14 +112,15 @@ def make(
     def generate(player, batch, key):
         keys = jax.random.split(key)
         latents = draw_latents(keys[0], batch)
-        return core.apply_training(generator, player, latents, draws.share_key(keys[1], batch), **condition(batch))
+        dropout = draws.share_key(keys[1], batch)
+        return core.apply_training(trained_generator, player, latents, dropout, **condition(batch))
 
-    def judge(player, images, batch, key):
+    def judge(player, images, batch, key, module=trained_discriminator):
         """Logits, features and new stats of the discriminator in training mode, on augmented pictures."""
         keys = jax.random.split(key)
         seen = stabilizers.augment(keys[0], batch, images, augmentation)
         dropout = draws.share_key(keys[1], batch)
-        (logits, features), stats = core.apply_training(discriminator, player, seen, dropout, **condition(batch))
+        (logits, features), stats = core.apply_training(module, player, seen, dropout, **condition(batch))
         return logits, features, stats
 
     def judge_both(player, fakes, batch, key):
@@ -132,7 +137,7 @@ def make(
         if not inference_fakes:
             return generate(state.players["generator"], batch, key)[0]
         latents = draw_latents(key, batch)
-        return generator.apply(core.variables(state.players["generator"]), latents, **condition(batch))
+        return trained_generator.apply(core.variables(state.players["generator"]), latents, **condition(batch))
 
     def labels(batch, key):
         if not pair.labelled:
@@ -159,9 +164,11 @@ def make(
         """Each on the pictures as the discriminator sees them, with one augmentation and dropout for both sides."""
         keys = jax.random.split(key)
         mix = draws.draw(keys[1], batch, jax.random.uniform)
-        return losses.penalties(
-            lambda images: judge(player, images, batch, keys[0])[0], batch["image"], fakes, mix, coefficients
-        )
+
+        def logits_of(images):
+            return judge(player, images, batch, keys[0], discriminator)[0]
+
+        return losses.penalties(logits_of, batch["image"], fakes, mix, coefficients)
 
     def one_side(side):
         """The discriminator's loss on real pictures alone, or on generated ones alone."""

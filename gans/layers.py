@@ -249,7 +249,8 @@ def constrained(layer: nn.Module, spectral_norm: bool, train: bool):
     """The layer, its kernel divided by its largest singular value if asked: Miyato et al. 2018, arXiv 1802.05957."""
     if not spectral_norm:
         return layer
-    return functools.partial(nn.SpectralNorm(layer), update_stats=train)
+    # In the input's type, which the singular value, float32 always, would widen.
+    return lambda x: nn.SpectralNorm(layer, dtype=x.dtype)(x, update_stats=train)
 
 
 def with_label(x: jax.Array, label: jax.Array | None, classes: int) -> jax.Array:
@@ -283,5 +284,6 @@ class Projection(nn.Module):
             raise ValueError(f"A network for {self.classes} classes needs the label of each example.")
         # Dense on one-hot labels, not Embed, so that spectral norm applies to it as to the others.
         rows = nn.Dense(features.shape[-1], use_bias=False, kernel_init=nn.initializers.glorot_uniform())
-        embedded = constrained(rows, self.spectral_norm, train)(jax.nn.one_hot(label, self.classes))
+        ones = jax.nn.one_hot(label, self.classes, dtype=features.dtype)
+        embedded = constrained(rows, self.spectral_norm, train)(ones)
         return logits + (features * embedded).sum(-1, keepdims=True)

@@ -19,6 +19,7 @@ from gans import core, draws, losses, modules
 from gans.core import Gan, Phase
 from gans.frozen import vgg
 from gans.layers import enlarge
+from gans.precision import cast, lowered
 from gans.scores import images as image_scores
 
 COEFFICIENTS = MappingProxyType(
@@ -46,6 +47,7 @@ def make(
     fresh: bool = False,
     inference_fakes: bool = False,
     average_decay: float | None = None,
+    precision: str = "float32",
 ) -> Gan:
     """A GAN that restores photographs, in two phases: `pretrain` (the pixel loss alone) and `adversarial`.
 
@@ -70,6 +72,7 @@ def make(
       fresh: whether the generator's turn has examples of its own.
       inference_fakes: the discriminator's fakes come from the generator in inference mode, and not in training mode.
       average_decay: decay of the generator's moving average, which is what restores pictures; None for none.
+      precision: what training computes in, 'float32' or 'bfloat16', see `gans.precision`.
 
     Raises:
       ValueError: for names and settings that do not exist or do not fit together.
@@ -78,15 +81,16 @@ def make(
     _check(image_shape, scale, pair, adversarial, pixel, passes)
     generator = modules.named(networks, generator, "generator", generator_options)
     discriminator = modules.named(networks, discriminator, "discriminator", discriminator_options)
+    trained_generator, trained_discriminator = lowered(generator, precision), lowered(discriminator, precision)
     pixel_loss = {"l1": losses.pixel_l1, "l2": losses.pixel_l2}[pixel]
 
     def restore(player, batch, key):
         """Restored pictures and new statistics of the generator in training mode."""
-        return core.apply_training(generator, player, batch["source"], draws.share_key(key, batch))
+        return core.apply_training(trained_generator, player, batch["source"], draws.share_key(key, batch))
 
-    def judge(player, images, batch, key):
+    def judge(player, images, batch, key, module=trained_discriminator):
         """Logits and new statistics of the discriminator in training mode."""
-        (logits, _), stats = core.apply_training(discriminator, player, images, draws.share_key(key, batch))
+        (logits, _), stats = core.apply_training(module, player, images, draws.share_key(key, batch))
         return logits, stats
 
     def pretrain_loss(moving, state, batch, key):
@@ -100,7 +104,7 @@ def make(
             keys = jax.random.split(key, 5)
             standing = state.players["generator"]
             if inference_fakes:
-                fakes = generator.apply(core.variables(standing), batch["source"])
+                fakes = trained_generator.apply(core.variables(standing), batch["source"])
             else:
                 fakes, _ = restore(standing, batch, keys[0])
             player = state.players["discriminator"].replace(params=moving["discriminator"])
@@ -112,7 +116,11 @@ def make(
             value = pair.discriminator(real, fake).mean()
             mix = draws.draw(keys[3], batch, jax.random.uniform)
             found = losses.penalties(
-                lambda x: judge(player, x, batch, keys[4])[0], batch["image"], fakes, mix, state.coefficients
+                lambda x: judge(player, x, batch, keys[4], discriminator)[0],
+                batch["image"],
+                fakes,
+                mix,
+                state.coefficients,
             )
             value += sum(state.coefficients[name] * penalty for name, penalty in found.items())
             metrics = {f"discriminator/{name}": penalty for name, penalty in found.items()}
@@ -128,7 +136,8 @@ def make(
         if "pixel" in state.coefficients:
             terms["pixel"] = pixel_loss(restored, batch["image"]).mean()
         if "content" in state.coefficients:
-            terms["content"] = content_loss(state.frozen["content"], restored, batch["image"], content_layers).mean()
+            compared = cast((restored, batch["image"]), jnp.dtype(precision))
+            terms["content"] = content_loss(state.frozen["content"], *compared, content_layers).mean()
         if "adversarial" in state.coefficients:
             standing = state.players["discriminator"]
             # Where the loss looks at the restored pictures alone, XLA drops the pass over the real ones.
@@ -205,7 +214,7 @@ def content_loss(variables: Any, images: jax.Array, targets: jax.Array, layers: 
       images, targets: [batch, height, width, 3] in [-1, 1].
       layers: names as in `vgg.features`.
     """
-    made, true = vgg.features(variables, images, layers), vgg.features(variables, targets, layers)
+    made, true = (cast(vgg.features(variables, x, layers), jnp.float32) for x in (images, targets))
     return sum(losses.pixel_l2(made[layer], true[layer]) for layer in layers) / len(layers)
 
 

@@ -73,6 +73,7 @@ def base(family: str) -> ConfigDict:
             "inference_fakes": False,
             "augmentation": (),  # ("color", "translation", "cutout"): arXiv 2006.10738
             "average_decay": config_dict.placeholder(float),
+            "precision": "float32",  # or bfloat16: what the networks compute in while they train
         }
     )
     config.coefficients = ConfigDict({"adversarial": 1.0})

@@ -60,6 +60,7 @@ def base(family: str) -> ConfigDict:
             "fresh": False,  # examples for the generator's turn
             "inference_fakes": False,
             "average_decay": 0.995,
+            "precision": "float32",  # or bfloat16: what the networks compute in while they train
         }
     )
     config.coefficients = ConfigDict()  # of the adversarial phase; None: left out

@@ -58,6 +58,7 @@ def get_config(presets: str = "") -> ConfigDict:
             "paste": True,  # known pixels over the generator's
             "unpaired": False,
             "average_decay": 0.0,  # of the generator that restores, each step
+            "precision": "float32",  # or bfloat16: what the networks compute in while they train
         }
     )
     config.coefficients = ConfigDict({"adversarial": 0.3, "reconstruction": 1.0})

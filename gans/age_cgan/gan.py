@@ -17,6 +17,7 @@ from gans import core, draws, latent_game, losses, modules, stabilizers
 from gans.age_cgan import networks
 from gans.core import Gan, Phase
 from gans.frozen import face, people
+from gans.precision import lowered
 
 REFINE = ("identity", "pixel", "ageing", "latent")
 COEFFICIENTS = MappingProxyType({**latent_game.COEFFICIENTS, "identity": 1.0, **dict.fromkeys(REFINE[1:])})
@@ -45,6 +46,7 @@ def make(
     random_labels: bool = True,
     augmentation: Sequence[str] = (),
     average_decay: float | None = None,
+    precision: str = "float32",
 ) -> Gan:
     """An Age-cGAN, in the phases `adversarial` (G and D), `encode` (E learns G's inverse) and `refine` (E and G).
 
@@ -93,6 +95,10 @@ def make(
         random_labels=random_labels,
         augmentation=augmentation,
         average_decay=average_decay,
+        precision=precision,
+    )
+    trained_generator, trained_discriminator, trained_encoder = (
+        lowered(module, precision) for module in (generator, discriminator, encoder)
     )
     pair = getattr(losses, adversarial)
 
@@ -101,9 +107,9 @@ def make(
         keys = jax.random.split(key, 3)
         latents = draws.draw_latents(keys[0], batch, latent_size)
         label = _drawn_labels(keys[1], batch, classes)
-        faces = generator.apply(core.variables(state.players["generator"]), latents, label=label)
+        faces = trained_generator.apply(core.variables(state.players["generator"]), latents, label=label)
         player = state.players["encoder"].replace(params=moving["encoder"])
-        found, stats = core.apply_training(encoder, player, faces, draws.share_key(keys[2], batch))
+        found, stats = core.apply_training(trained_encoder, player, faces, draws.share_key(keys[2], batch))
         return _length(found - latents).mean(), ({"encoder": stats}, {})
 
     def refine_loss(moving, state, batch, key):
@@ -131,10 +137,10 @@ def make(
         return value, (stats, {f"refine/{name}": term for name, term in terms.items()})
 
     def encoded(players, faces, batch, key):
-        return refined(encoder, players["encoder"], faces, batch, key)
+        return refined(trained_encoder, players["encoder"], faces, batch, key)
 
     def generated(players, latents, label, batch, key):
-        return refined(generator, players["generator"], latents, batch, key, label=label)
+        return refined(trained_generator, players["generator"], latents, batch, key, label=label)
 
     def refined(module, player, inputs, batch, key, **conditions):
         """Outputs and new statistics, in the mode of the refine phase."""
@@ -144,7 +150,8 @@ def make(
 
     def judged(player, faces, label, batch, key):
         """Logits and new statistics of the discriminator in training mode."""
-        (logits, _), stats = core.apply_training(discriminator, player, faces, draws.share_key(key, batch), label=label)
+        dropout = draws.share_key(key, batch)
+        (logits, _), stats = core.apply_training(trained_discriminator, player, faces, dropout, label=label)
         return logits, stats
 
     def ageing_loss(moving, state, batch, key):

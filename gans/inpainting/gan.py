@@ -18,6 +18,7 @@ from gans import core, draws, features, losses, modules
 from gans.core import Gan, Phase
 from gans.frozen import digits
 from gans.inpainting import networks
+from gans.precision import lowered
 
 COEFFICIENTS = MappingProxyType({"adversarial": 0.3, "reconstruction": 1.0})
 
@@ -36,6 +37,7 @@ def make(
     paste: bool = True,
     unpaired: bool = False,
     average_decay: float | None = 0.999,
+    precision: str = "float32",
 ) -> Gan:
     """A GAN that restores masked pictures.
 
@@ -55,6 +57,7 @@ def make(
       unpaired: draw the discriminator's originals, its masked pictures and the generator's masked pictures
         independently, as the document does; a step then eats three slices of examples.
       average_decay: decay of the generator's moving average, which is what restores pictures; None for none.
+      precision: what training computes in, 'float32' or 'bfloat16', see `gans.precision`.
 
     Raises:
       ValueError: for a name that does not exist, or sides that do not fit.
@@ -63,6 +66,7 @@ def make(
         raise ValueError(f"image_shape {tuple(image_shape)}: height and width must be divisible by 4.")
     generator = modules.named(networks, generator, "generator", generator_options)
     discriminator = modules.named(networks, discriminator, "discriminator", discriminator_options)
+    trained_generator, trained_discriminator = lowered(generator, precision), lowered(discriminator, precision)
     pair = getattr(losses, adversarial, None)
     if not isinstance(pair, losses.AdversarialLoss):
         raise ValueError(f"gans.losses has no adversarial loss {adversarial!r}.")
@@ -73,10 +77,10 @@ def make(
     def discriminator_loss(moving, state, batch, key):
         """The generator stands still in inference mode; real and restored pictures make one mixed batch."""
         masked = batch["masked"]
-        restored = finish(generator.apply(core.variables(state.players["generator"]), masked), masked)
+        restored = finish(trained_generator.apply(core.variables(state.players["generator"]), masked), masked)
         mixed = jnp.concatenate([batch["image"], restored])
         player = state.players["discriminator"].replace(params=moving["discriminator"])
-        (logits, _), stats = core.apply_training(discriminator, player, mixed, draws.share_key(key, batch))
+        (logits, _), stats = core.apply_training(trained_discriminator, player, mixed, draws.share_key(key, batch))
         real, fake = jnp.split(logits, 2)
         value = pair.discriminator(real, fake, real_label=real_label).mean() / 2
         metrics = {
@@ -90,11 +94,11 @@ def make(
         masked = batch["masked"]
         keys = jax.random.split(draws.share_key(key, batch), 3)
         player = state.players["generator"].replace(params=moving["generator"])
-        generated, stats = core.apply_training(generator, player, masked, keys[0])
+        generated, stats = core.apply_training(trained_generator, player, masked, keys[0])
         terms = {}
         if "adversarial" in state.coefficients:
             # Where the loss looks at the restored pictures alone, XLA drops the pass over the real ones.
-            judging = functools.partial(core.apply_training, discriminator, state.players["discriminator"])
+            judging = functools.partial(core.apply_training, trained_discriminator, state.players["discriminator"])
             (real, _), _ = judging(batch["image"], keys[1])
             (fake, _), _ = judging(finish(generated, masked), keys[2])
             terms["adversarial"] = pair.generator(real, fake).mean()
