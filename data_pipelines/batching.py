@@ -7,14 +7,15 @@ share it nor on the loader.
 
 A map is `f(examples, draws) -> examples`: `examples` is `{name: [n, ...]}`, where uint8 arrays (pixels)
 arrive as float32 0..255; `draws` is int32 [n, 4], uniform in [0, 2**31), a row for each example. A map is
-written with operators only, since the same lines run on numpy arrays (`loader='memory'`) and on tensors in
-tf.data's graph (`loader='tf.data'`), where they give the same bits. A map that needs numpy itself is wrapped in
-`OnNumpy`, and takes more random numbers than four from `generators(draws)`.
+written with operators only, since the same lines run on numpy arrays (`loader='memory'`), on tensors in tf.data's
+graph (`loader='tf.data'`), where they give the same bits, and on arrays of JAX (`experiments.resident`). A map that
+needs numpy itself is wrapped in `OnNumpy`, and takes more random numbers than four from `generators(draws)`.
 """
 
 import atexit
 import functools
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ from data_pipelines import DataError, _tensorflow
 
 Examples = dict[str, Any]
 Map = Callable[[Examples, Any], Examples]
+# item -> (rows [n], for each map its draws [n, 4])
+Plan = Callable[[int], tuple[np.ndarray, list[np.ndarray]]]
 
 
 class PerPicture(NamedTuple):
@@ -134,9 +137,47 @@ def train_batches(
     Raises:
       DataError: arrays of different lengths, or sizes that do not divide.
     """
-    count = _count(arrays)
+    plan, lead = train_plan(
+        _count(arrays),
+        maps,
+        batch_size,
+        seed,
+        start=start,
+        slices=slices,
+        steps=steps,
+        devices=devices,
+        host=host,
+        hosts=hosts,
+    )
+    batches = _load(loader, arrays, maps, plan, itertools.count(), math.prod(lead))
+    return ({name: x.reshape(*lead, *x.shape[1:]) for name, x in batch.items()} for batch in batches)
+
+
+def train_plan(
+    count: int,
+    maps: Sequence[Map | PerPicture],
+    batch_size: int,
+    seed: int,
+    *,
+    start: int = 0,
+    slices: int = 1,
+    steps: int | None = None,
+    devices: int = 1,
+    host: int = 0,
+    hosts: int = 1,
+) -> tuple[Plan, tuple[int, ...]]:
+    """What batches are made of, for a loader of one's own that applies `mapped` to these examples.
+
+    Args: as of `train_batches`; `count` is the number of examples.
+
+    Returns: plan, item -> (rows [n], in [0, count), and for each map its draws, int32 [n, 4]); and the axes that its n
+      examples stand for, outermost first: n is their product.
+
+    Raises:
+      DataError: sizes that do not divide.
+    """
     k = 1 if steps is None else steps
-    _check(seed, loader, batch_size=batch_size, slices=slices, devices=devices, hosts=hosts, steps=k)
+    _check(seed, batch_size=batch_size, slices=slices, devices=devices, hosts=hosts, steps=k)
     if start < 0 or not 0 <= host < hosts:
         raise DataError(f"{start=}, {host=}, {hosts=}: need start >= 0 and 0 <= host < hosts")
     per, rest = divmod(batch_size, hosts * devices)
@@ -161,8 +202,7 @@ def train_batches(
         ]
         return rows, draws
 
-    batches = _load(loader, arrays, maps, plan, itertools.count(), len(share))
-    return ({name: x.reshape(*lead, *x.shape[1:]) for name, x in batch.items()} for batch in batches)
+    return plan, lead
 
 
 def evaluation_batches(
@@ -183,7 +223,7 @@ def evaluation_batches(
       DataError: as `train_batches`.
     """
     count = _count(arrays)
-    _check(seed, loader, batch_size=batch_size)
+    _check(seed, batch_size=batch_size)
     tables = _picture_draws([PerPicture(f) for f in maps], seed, count)
 
     def positions(item):
@@ -204,11 +244,9 @@ def _count(arrays) -> int:
     return next(iter(lengths.values()))
 
 
-def _check(seed, loader, **sizes) -> None:
+def _check(seed, **sizes) -> None:
     if not 0 <= seed < 2**64:
         raise DataError(f"seed={seed} must be in [0, 2**64)")
-    if loader not in ("tf.data", "memory"):
-        raise DataError(f"loader={loader!r} is neither 'tf.data' nor 'memory'")
     for name, size in sizes.items():
         if size < 1:
             raise DataError(f"{name}={size} must be at least 1")
@@ -221,6 +259,8 @@ def _picture_draws(maps, seed, count) -> list[np.ndarray | None]:
 
 def _load(loader, arrays, maps, plan, items, size) -> Iterator[Examples]:
     """The mapped examples of each item, where plan(item) -> (rows [size], [draws [size, 4] for each map])."""
+    if loader not in ("tf.data", "memory"):
+        raise DataError(f"loader={loader!r} is neither 'tf.data' nor 'memory'")
     functions = [f.map if isinstance(f, PerPicture) else f for f in maps]
     return (_load_tf if loader == "tf.data" else _load_memory)(arrays, functions, plan, items, size)
 
@@ -229,7 +269,7 @@ def _load_memory(arrays, maps, plan, items, size) -> Iterator[Examples]:
     def make(item):
         rows, draws = plan(item)
         examples = {name: np.asarray(array[rows]) for name, array in arrays.items()}
-        return _apply(maps, examples, draws, np.ndarray.astype)
+        return mapped(maps, examples, draws)
 
     # One thread works ahead; it ends when this generator is left, in whichever way.
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
@@ -269,7 +309,7 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
         for leaf, x in zip(leaves, one.values(), strict=True):
             leaf.set_shape((size, *x.shape[1:]))
         draws.set_shape((len(maps), size, 4))
-        return _apply(operations, dict(zip(one, leaves, strict=True)), tf.unstack(draws), tf.cast)
+        return mapped(operations, dict(zip(one, leaves, strict=True)), tf.unstack(draws), tf.cast)
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = 2
@@ -293,7 +333,7 @@ def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
 def _operations(tf, maps, one, size) -> list[Map]:
     """The maps for tf.data's graph; `one`: an example, mapped here to learn what those on numpy give."""
     found, draws = [], np.zeros((1, 4), np.int32)
-    one = _as_floats(one, np.ndarray.astype)
+    one = _as_floats(one, _astype)
     for f in maps:
         one = f(one, draws)
         found.append(_operation(tf, f, one, size) if isinstance(f, OnNumpy) else f)
@@ -320,7 +360,12 @@ def _as_floats(examples, cast) -> Examples:
     return {name: cast(x, np.float32) if x.dtype == np.uint8 else x for name, x in examples.items()}
 
 
-def _apply(maps, examples, draws, cast) -> Examples:
+def _astype(x, dtype):
+    return x.astype(dtype)
+
+
+def mapped(maps: Sequence[Map], examples: Examples, draws: Sequence[Any], cast=_astype) -> Examples:
+    """The examples after the maps, each with its draws; `cast` is for arrays that have no `astype`."""
     if maps:
         examples = _as_floats(examples, cast)
     for f, numbers in zip(maps, draws, strict=True):

@@ -1,4 +1,4 @@
-"""Maps over images, to be handed to `batching`: on numpy arrays and on tensors in tf.data's graph alike.
+"""Maps over images, to be handed to `batching`: on arrays of numpy and JAX and on tensors in tf.data's graph alike.
 
 Images are `examples['image']`, [n, height, width, channels]. A random integer in [0, m) is a draw modulo m: a
 draw is uniform in [0, 2**31), so no value's probability is off by more than 2**-31 (5e-10).
@@ -46,8 +46,8 @@ def mask_square(size: int = 8, low: int = 8, high: int = 11):
                 f"{height} x {width}: take high <= {min(height, width) - size}"
             )
         corner = draws % (high - low + 1) + low
-        rows = np.arange(height, dtype=np.int32) - corner[:, 0, None]
-        columns = np.arange(width, dtype=np.int32) - corner[:, 1, None]
+        rows = np.arange(height, dtype=np.int32)[None] - corner[:, 0, None]
+        columns = np.arange(width, dtype=np.int32)[None] - corner[:, 1, None]
         mask = _both(_in_range(rows, size), _in_range(columns, size))
         return {**examples, "mask": mask, "masked": image * (1 - mask) - mask}
 
@@ -78,8 +78,8 @@ def shift(pixels: int):
         height, width = image.shape[1:3]
         offset = draws % (2 * pixels + 1) - pixels
         # The row and the column that each pixel comes from.
-        rows = np.arange(height, dtype=np.int32) - offset[:, 0, None]
-        columns = np.arange(width, dtype=np.int32) - offset[:, 1, None]
+        rows = np.arange(height, dtype=np.int32)[None] - offset[:, 0, None]
+        columns = np.arange(width, dtype=np.int32)[None] - offset[:, 1, None]
         inside = _both(_in_range(rows, height), _in_range(columns, width))
         return {**examples, "image": _gather(image, rows % height, columns % width) * inside + (inside - 1)}
 
@@ -95,9 +95,9 @@ def _both(rows, columns):
     return _float32(rows[:, :, None, None] & columns[:, None, :, None])
 
 
-# numpy and TensorFlow have no operator in common for these two.
+# Arrays of numpy and JAX have no operator in common with tensors for these two.
 def _float32(x):
-    if isinstance(x, np.ndarray):
+    if hasattr(x, "astype"):
         return x.astype(np.float32)
     import tensorflow as tf
 
@@ -106,7 +106,7 @@ def _float32(x):
 
 def _gather(image, rows, columns):
     """image [n, height, width, channels] at rows [n, height] and columns [n, width] of its own."""
-    if isinstance(image, np.ndarray):
+    if hasattr(image, "astype"):
         return image[np.arange(len(image))[:, None, None], rows[:, :, None], columns[:, None, :]]
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Maps over volumes, to be handed to `batching`: on numpy arrays and on tensors in tf.data's graph alike.
+"""Maps over volumes, to be handed to `batching`: on arrays of numpy and JAX and tensors in tf.data's graph alike.
 
 Volumes are `examples['image']`, [n, x, y, z, 1] in {0, 1}: solid is 1. The axes are right-handed: x points to the
 right, y up, z towards whoever looks at the front. Everything here that makes, shows or writes volumes keeps to them.
@@ -102,9 +102,9 @@ def _along(condition, axis):
     return _float32(condition[tuple(index)])
 
 
-# numpy and TensorFlow have no operator in common for these three.
+# Arrays of numpy and JAX have no operator in common with tensors for these three.
 def _float32(x):
-    if isinstance(x, np.ndarray):
+    if hasattr(x, "astype"):
         return x.astype(np.float32, copy=False)
     import tensorflow as tf
 
@@ -112,7 +112,7 @@ def _float32(x):
 
 
 def _transpose(x, axes):
-    if isinstance(x, np.ndarray):
+    if hasattr(x, "astype"):
         return x.transpose(axes)
     import tensorflow as tf
 
@@ -121,8 +121,10 @@ def _transpose(x, axes):
 
 def _take(image, axis, rows):
     """image [n, ...] at rows [n, size] of its own along an axis."""
-    if isinstance(image, np.ndarray):
+    if isinstance(image, np.ndarray):  # one by one, see `jitter`
         return np.stack([volume.take(own, axis - 1) for volume, own in zip(image, rows, strict=True)])
+    if hasattr(image, "astype"):
+        return image.swapaxes(1, axis)[np.arange(len(image))[:, None], rows].swapaxes(1, axis)
     import tensorflow as tf
 
     return tf.gather(image, rows, axis=axis, batch_dims=1)

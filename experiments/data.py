@@ -1,5 +1,6 @@
 """From a config's `data` to batches."""
 
+import functools
 import importlib
 from collections.abc import Iterator, Mapping
 
@@ -8,6 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipelines import batching, photos, reading
+from experiments import resident
 from experiments.commands import UsageError
 
 Arrays = Mapping[str, np.ndarray]
@@ -92,7 +94,8 @@ def train_batches(
     each gets the share of its own.
     """
     steps = config.steps_per_dispatch
-    return batching.train_batches(
+    load = functools.partial(batching.train_batches, loader=config.data.loader)
+    return (resident.train_batches if config.data.loader == "device" else load)(
         arrays,
         maps(config, config.data.maps),
         config.batch_size,
@@ -103,7 +106,6 @@ def train_batches(
         devices=devices or jax.local_device_count(),
         host=jax.process_index(),
         hosts=jax.process_count(),
-        loader=config.data.loader,
     )
 
 

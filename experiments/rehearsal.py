@@ -7,7 +7,7 @@ import jax
 from ml_collections import ConfigDict
 
 from data_pipelines import batching
-from experiments import data, runs
+from experiments import data, resident, runs
 from experiments.commands import UsageError, fields_of, fitting
 from gans.core import Gan
 
@@ -132,6 +132,8 @@ def check_steps(config: ConfigDict, gan: Gan, arrays: data.Arrays, frozen: dict 
       UsageError: if config, networks and data do not fit each other.
     """
     maps = data.maps(config, config.data.maps)
+    if config.data.loader == "device":
+        resident.traceable(maps)
     with fitting("A train step cannot be made of this config and its data"):
         # Shapes are the same in one example as in many.
         few = {name: array[:2] for name, array in arrays.items()}

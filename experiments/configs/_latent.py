@@ -48,7 +48,7 @@ def base(family: str) -> ConfigDict:
             "path": "",  # the user's own files instead: an .npz, or a folder of idx files
             "directory": "",  # of prepared data sets; empty: TFDS' own default
             "fields": ("image", "label"),
-            "loader": "tf.data",  # or memory, which needs no TensorFlow
+            "loader": "tf.data",  # or memory, without TensorFlow, or device, for sets that fit on a GPU
             "maps": ("images.scale",),  # for training, in this order
             "evaluation_maps": ("images.scale",),
             "per_picture": (),

@@ -37,7 +37,7 @@ def get_config(presets: str = "") -> ConfigDict:
             "path": "",  # the user's own files instead: an .npz, or a folder of idx files
             "directory": "",  # of prepared data sets; empty: TFDS' own default
             "fields": ("image", "label"),
-            "loader": "tf.data",  # or memory, which needs no TensorFlow
+            "loader": "tf.data",  # or memory, without TensorFlow, or device, for sets that fit on a GPU
             "maps": ("images.scale", "images.mask_square"),  # for training, in this order
             "evaluation_maps": ("images.scale", "images.mask_square"),
             "per_picture": (),  # maps whose random draws are a picture's own, the same at each visit
