@@ -17,10 +17,12 @@ from experiments.benchmarks.peers.layers import load_weights
 from experiments.benchmarks.peers.row import example_batch
 from experiments.benchmarks.peers.rows import ROWS
 from experiments.commands import start
+from gans.precision import PRECISIONS
 
 SIDE = flags.DEFINE_enum("side", "ours", ["ours", *sides.PEERS], "Which side.")
 FAMILY = flags.DEFINE_enum("family", "vanilla", list(ROWS), "Which row.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 0, "Examples of a step; 0: the row's own.", lower_bound=0)
+PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "What the networks compute in.")
 WEIGHTS = flags.DEFINE_string("weights", None, "What a peer starts from.")
 
 
@@ -32,7 +34,7 @@ def memory(name: str) -> float:
 
 def main() -> None:
     row = ROWS[FAMILY.value]()
-    row = row._replace(batch_size=BATCH_SIZE.value or row.batch_size)
+    row = row._replace(batch_size=BATCH_SIZE.value or row.batch_size, precision=PRECISION.value)
     batches = [example_batch(row, seed) for seed in range(2)]
     build = None if SIDE.value == "ours" else sides.load(SIDE.value)
     base, begin = memory("VmRSS"), time.perf_counter()
@@ -41,7 +43,8 @@ def main() -> None:
     seconds = time.perf_counter() - begin
     for _ in range(3):
         side()
-    print(json.dumps({"seconds": seconds, "memory": memory("VmHWM") - base}))
+    most = getattr(side, "device_memory", lambda: None)()
+    print(json.dumps({"seconds": seconds, "memory": memory("VmHWM") - base if most is None else most}))
 
 
 if __name__ == "__main__":

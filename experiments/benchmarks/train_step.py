@@ -2,12 +2,15 @@ r"""Train steps of each family beside the same in PyTorch, Keras and TensorFlow:
 
     python -m experiments.benchmarks.train_step --family=all --peers=torch,torch_compile,keras,tensorflow
     python -m experiments.benchmarks.train_step --family=dcgan28 --peers=torch --check
+    python -m experiments.benchmarks.train_step --family=all --peers=torch_compile --precision=bfloat16
 
 The networks and recipes are the documents' (`experiments.benchmarks.peers.rows`). All sides start from our weights on
 the same batches, and before anything is timed each peer takes a step of plain gradient descent without dropout, after
 which its loss and every layer's weights must be ours. Then the sides take turns with Adam and dropout, and at the end
-all weights of both players must have moved. A side's time to the first step, anew and with what it has then left in
-its caches, and the peak of its memory, both beyond imports, are of processes of their own.
+all weights of both players must have moved. Ours and torch can compute in bfloat16 (what is compared before stays in
+float32): ours as `gans.precision` has it, torch by autocast. Both use a GPU where there is one; memory is then its own.
+A side's time to the first step, anew and with what it has then left in its caches, and the peak of its memory, both
+beyond imports, are of processes of their own.
 
 Printed are: images a second, at the median; a side's time over ours, the median of the turns and from where to where
 (above 1, ours is faster); how much of the rate of a large product of matrices, measured in the same turns, the step
@@ -39,10 +42,12 @@ from experiments.benchmarks.peers.row import Row, example_batch, step_work
 from experiments.benchmarks.peers.rows import ROWS
 from experiments.benchmarks.turns import measure
 from experiments.commands import Failure, UsageError, start
+from gans.precision import PRECISIONS
 
 FAMILY = flags.DEFINE_list("family", ["all"], f"Rows: all, or some of {', '.join(ROWS)}.")
 CHOSEN = flags.DEFINE_list("peers", ["torch", "keras", "tensorflow"], f"Some of {', '.join(sides.PEERS)}.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 0, "Examples of a step; 0: each row's own.", lower_bound=0)
+PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "What ours and torch's networks compute in.")
 TURNS = flags.DEFINE_integer("turns", 10, "Turns of each side.", lower_bound=1)
 SECONDS = flags.DEFINE_float("seconds", 1.0, "About how long a turn lasts.", lower_bound=0.0)
 CHECK = flags.DEFINE_bool("check", False, "Compare what the sides compute, and time nothing.")
@@ -52,8 +57,8 @@ HEAD = "| row | side | images/s | its time / ours | of a matrix product's rate |
 
 def matrix_product() -> tuple[Callable[[], object], float]:
     """A large product of matrices, and its floating-point operations."""
-    side = 2048
-    matrix = jax.random.normal(jax.random.key(0), (side, side))
+    side = 2048 if jax.default_backend() == "cpu" else 8192
+    matrix = jax.random.normal(jax.random.key(0), (side, side), PRECISION.value)
     product = jax.jit(lambda matrix: matrix @ matrix)
     return lambda: product(matrix).block_until_ready(), 2 * side**3
 
@@ -61,7 +66,7 @@ def matrix_product() -> tuple[Callable[[], object], float]:
 def first_step(side: str, family: str, batch_size: int, weights: Path) -> tuple[float, float, float]:
     """Of a side in processes of its own: seconds to its first step anew and again, and megabytes at most."""
     command = [sys.executable, "-m", "experiments.benchmarks.first_step", f"--side={side}", f"--family={family}"]
-    command += [f"--batch_size={batch_size}", f"--weights={weights}"]
+    command += [f"--batch_size={batch_size}", f"--weights={weights}", f"--precision={PRECISION.value}"]
     with tempfile.TemporaryDirectory() as caches:
         environment = os.environ | {"XDG_CACHE_HOME": caches, "TORCHINDUCTOR_CACHE_DIR": caches}
         told = []
@@ -119,6 +124,8 @@ def main() -> None:
     rows = {family: ROWS[family]() for family in families}
     if BATCH_SIZE.value:
         rows = {family: row._replace(batch_size=BATCH_SIZE.value) for family, row in rows.items()}
+    if PRECISION.value != "float32" and (strange := sorted(set(peers) - {"torch", "torch_compile"})):
+        raise UsageError(f"--precision={PRECISION.value} is for ours, torch and torch_compile; not for {strange[0]}.")
     for peer in peers:
         sides.load(peer)
     for family, row in rows.items():
@@ -132,7 +139,7 @@ def main() -> None:
     print(f"\n{jax.devices()[0].device_kind}, {os.cpu_count()} cores; {versions}; load {os.getloadavg()[0]:.1f}\n")
     print(f"{HEAD}\n{'| --- ' * HEAD.count(' |')}|")
     for family, row in rows.items():
-        report(family, row, peers)
+        report(family, row._replace(precision=PRECISION.value), peers)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,9 @@ def test_names_that_do_not_exist_are_told():
         done = call(flag)
         assert done.returncode == 2
         assert f"{flag}: choose from " in done.stderr
+    done = call("--peers=keras", "--precision=bfloat16")
+    assert done.returncode == 2
+    assert "--precision=bfloat16 is for ours, torch and torch_compile; not for keras." in done.stderr
 
 
 @pytest.mark.parametrize("family", ROWS)
@@ -92,6 +95,18 @@ def test_a_side_that_computes_something_else_is_found_out(monkeypatch):
     monkeypatch.setattr(sides, "load", lambda peer: Impostor)
     with pytest.raises(Failure, match="keras does not compute what we do"):
         check(row, "keras")
+
+
+def test_both_sides_compute_in_bfloat16():
+    pytest.importorskip("torch")
+    exact = ROWS["dcgan28"]()._replace(batch_size=8).plain()
+    low, batches = exact._replace(precision="bfloat16"), [example_batch(exact, 0)]
+    our = ours.Side(low, batches, "sgd")
+    their, reference = (sides.load("torch")(row, batches, our.weights(), "sgd") for row in (low, exact))
+    true = reference()["generator/loss"]
+    for side in (our, their):
+        off = abs(float(side()["generator/loss"]) - true)
+        assert 0 < off < 0.02 * true
 
 
 def test_weights_that_stand_still_are_found_out():

@@ -18,7 +18,7 @@ Batches = list[dict[str, np.ndarray]]
 def build(row: Row, optimizer: str) -> Gan:
     """Our GAN of a row; `optimizer` is adam or sgd."""
     tx = optax.sgd(row.rate) if optimizer == "sgd" else optax.adam(2e-4, b1=0.5, eps=1e-7)
-    return row.make({"adversarial": {"generator": tx, "discriminator": tx}})
+    return row.make({"adversarial": {"generator": tx, "discriminator": tx}}, precision=row.precision)
 
 
 class Side:
@@ -53,6 +53,11 @@ class Side:
         self._state, metrics = self._step(self._state, self._frozen, batch, self._key)
         self._taken += 1
         return jax.block_until_ready((self._state, metrics))[1]
+
+    def device_memory(self) -> float | None:
+        """Megabytes of the accelerator at most; None without one."""
+        known = jax.local_devices()[0].memory_stats()
+        return known["peak_bytes_in_use"] / 1e6 if known else None
 
     def weights(self) -> dict[str, Weights]:
         """Of generator and discriminator, and of the frozen network's used layers as `content` where there is one."""

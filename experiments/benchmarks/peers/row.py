@@ -22,7 +22,7 @@ class Row(NamedTuple):
     generator, discriminator: their layers.
     given: shape of the generator's input.
     image: shape of a real picture.
-    make: optimizers of the phase `adversarial` -> our `Gan`, without dropout if asked.
+    make: optimizers of the phase `adversarial` -> our `Gan`, without dropout if asked, in a `precision`.
     batch_size: examples of a step.
     mixed: whether the discriminator has one step on real and generated pictures instead of two.
     real_label: what it should say of real ones.
@@ -30,6 +30,7 @@ class Row(NamedTuple):
     content: layers of a frozen network whose features, squared, are the generator's loss beside the adversarial one.
     coefficients: of our losses.
     rate: of the plain gradient descent by which sides are compared.
+    precision: what the networks compute in, see `gans.precision`.
     """
 
     generator: Sequence[Any]
@@ -44,6 +45,7 @@ class Row(NamedTuple):
     content: Sequence[Any] = ()
     coefficients: Mapping[str, float | None] = MappingProxyType({"adversarial": 1.0})
     rate: float = 1e-2
+    precision: str = "float32"
 
     def plain(self) -> "Row":
         """The row without dropout, which no two frameworks draw alike."""

@@ -46,12 +46,13 @@ def _vanilla() -> Row:
         [Flatten(), *hidden, *hidden, Dense(1)],
         (100,),
         (28, 28, 1),
-        lambda optimizers, drop=True: vanilla.make(
+        lambda optimizers, drop=True, **settings: vanilla.make(
             optimizers,
             passes="mixed",
             inference_fakes=True,
             generator_options={"hidden": (500, 500)},
             discriminator_options={"hidden": (500, 500)},
+            **settings,
         ),
         batch_size=128,
         mixed=True,
@@ -67,8 +68,8 @@ def _dcgan28() -> Row:
         [Conv(64, 5, 2), LEAKY, Dropout(0.3), Conv(128, 5, 2), LEAKY, Dropout(0.3), Flatten(), Dense(1)],
         (100,),
         (28, 28, 1),
-        lambda optimizers, drop=True: dcgan.make(
-            optimizers, discriminator_options={"dropout": 0.3 if drop else 0.0}, **TURNS
+        lambda optimizers, drop=True, **settings: dcgan.make(
+            optimizers, discriminator_options={"dropout": 0.3 if drop else 0.0}, **TURNS, **settings
         ),
         batch_size=64,
     )
@@ -86,12 +87,13 @@ def _dcgan64() -> Row:
         ],
         (100,),
         (64, 64, 3),
-        lambda optimizers, drop=True: dcgan.make(
+        lambda optimizers, drop=True, **settings: dcgan.make(
             optimizers,
             image_shape=(64, 64, 3),
             generator="DocumentGenerator",
             discriminator="DocumentDiscriminator",
             **TURNS,
+            **settings,
         ),
         batch_size=32,
     )
@@ -102,7 +104,7 @@ def _inpainting() -> Row:
     up = [part for filters in (128, 64) for part in (Conv(filters, 3), RELU, Upsample())]
     judge = [part for f, stride in ((64, 2), (128, 2), (256, 1)) for part in (Conv(f, 3, stride), LEAKY, Dropout(0.2))]
 
-    def make(optimizers, drop=True):
+    def make(optimizers, drop=True, **settings):
         return inpainting.make(
             optimizers,
             generator="DocumentGenerator",
@@ -111,6 +113,7 @@ def _inpainting() -> Row:
             real_label=0.9,
             paste=False,
             average_decay=None,
+            **settings,
         )
 
     return Row(
@@ -135,7 +138,7 @@ def _content() -> list[Any]:
     return layers
 
 
-def _restoring(networks, scale: int, image: Shape, options: dict[str, str], optimizers, drop=True) -> Gan:
+def _restoring(networks, scale: int, image: Shape, options: dict[str, str], optimizers, drop=True, **settings) -> Gan:
     del drop  # they have no dropout
     return networks.make(
         {"pretrain": {"generator": optimizers["adversarial"]["generator"]}, **optimizers},
@@ -144,6 +147,7 @@ def _restoring(networks, scale: int, image: Shape, options: dict[str, str], opti
         content_layers=(CONTENT_LAYER,),
         **options,
         **TURNS,
+        **settings,
     )
 
 
@@ -208,12 +212,13 @@ def _gan3d(side: int, channels: tuple[int, ...], batch_size: int) -> Row:
         [*halvings, Flatten(), Dense(1)],
         (200,),
         (side, side, side, 1),
-        lambda optimizers, drop=True: gan3d.make(
+        lambda optimizers, drop=True, **settings: gan3d.make(
             optimizers,
             image_shape=(side, side, side, 1),
             generator_options={"channels": channels},
             discriminator_options={"channels": channels[::-1]},
             **TURNS,
+            **settings,
         ),
         batch_size=batch_size,
         rate=1e-4,  # its gradients are large
@@ -223,12 +228,13 @@ def _gan3d(side: int, channels: tuple[int, ...], batch_size: int) -> Row:
 def _age_cgan() -> Row:
     norm = BatchNorm(0.8)
 
-    def make(optimizers, drop=True):
+    def make(optimizers, drop=True, **settings):
         return age_cgan.make(
             {"encode": {}, "refine": {}, **optimizers},
             generator_options={"dropout": 0.2 if drop else 0.0},
             random_labels=False,
             **TURNS,
+            **settings,
         )
 
     judge = [part for filters in (128, 256, 512) for part in (Conv(filters, 3, 2), BatchNorm(), LEAKY)]

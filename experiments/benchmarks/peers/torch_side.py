@@ -37,6 +37,7 @@ from experiments.benchmarks.peers.layers import (
 from experiments.benchmarks.peers.ours import Batches
 from experiments.benchmarks.peers.row import Row, given, one_hot
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
@@ -209,13 +210,14 @@ class Player:
         if shape[:-1] or any(isinstance(layer, Reshape) for layer in layers):
             volumes = any(isinstance(module, nn.Conv3d | nn.ConvTranspose3d) for module in self.network.modules())
             self.network.to(memory_format=torch.channels_last_3d if volumes else torch.channels_last)
+        self.network.to(DEVICE)
 
     def weights(self) -> Weights:
         found = []
         for module, shapes, maps in zip(_modules(self.network), self._shapes, self._maps, strict=True):
             own = {}
             for name, shape in shapes.items():
-                leaf = getattr(module, NAMES[name]).detach()
+                leaf = getattr(module, NAMES[name]).detach().cpu()
                 if len(shape) > 1:
                     leaf = leaf.reshape(*leaf.shape[:2], *shape[:-2]).movedim((0, 1), (-1, -2))
                 own[name] = np.array(self._turn(leaf.numpy().reshape(shape), *maps))
@@ -235,6 +237,7 @@ class Side:
         compiled: bool = False,
     ):
         turned = any(map(mirrored, (row.generator, row.discriminator)))
+        torch.backends.cudnn.benchmark = True
         self._row = row
         self._generator = Player(row.generator, row.given, weights["generator"], turned)
         self._discriminator = Player(row.discriminator, row.image, weights["discriminator"], turned)
@@ -256,8 +259,14 @@ class Side:
         """One step, to its end: the loss of the generator."""
         given, image, label = self._batches[self._taken % len(self._batches)]
         self._taken += 1
-        self._judge(image, self._fakes(given), label)
-        return {"generator/loss": self._make(given, image, label).item()}
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=self._row.precision == "bfloat16"):
+            self._judge(image, self._fakes(given), label)
+            loss = self._make(given, image, label)
+        return {"generator/loss": loss.item()}
+
+    def device_memory(self) -> float | None:
+        """Megabytes of the accelerator at most; None without one."""
+        return torch.cuda.max_memory_allocated() / 1e6 if DEVICE == "cuda" else None
 
     def _fakes(self, given):
         network = self._generator.network.eval()
@@ -311,8 +320,9 @@ def _cross_entropy(logits, label):
 def _tensors(row, batch, turned):
     def tensor(array):
         if array.ndim < 4:
-            return torch.from_numpy(np.array(array))
-        return channels_last(torch.from_numpy(np.array(np.flip(array, (1, 2)) if turned else array)))
+            return torch.from_numpy(np.array(array)).to(DEVICE)
+        turn = np.flip(array, (1, 2)) if turned else array
+        return channels_last(torch.from_numpy(np.array(turn)).to(DEVICE))
 
     label = tensor(one_hot(row, batch)) if row.classes else None
     return tensor(given(row, batch)), tensor(batch["image"]), label
