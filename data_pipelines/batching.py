@@ -106,29 +106,15 @@ def train_batches(
     batch_size: int,
     seed: int,
     *,
-    start: int = 0,
-    slices: int = 1,
-    steps: int | None = None,
-    devices: int = 1,
-    host: int = 0,
-    hosts: int = 1,
     loader: str = "tf.data",
+    **layout: Any,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Batches without end, laid out for the devices of one host.
-
-    Step t eats positions [t * slices * batch_size, (t + 1) * slices * batch_size) of the order. Of each
-    slice, device d, counted over all hosts, takes [d * per, (d + 1) * per), per = batch_size / all devices.
 
     Args:
       arrays: {name: [count, ...]}, numpy arrays or anything with a length that an integer array can index.
       maps: applied in this order, each with draws of its own.
-      batch_size: examples in one slice, over all hosts and devices.
-      seed: in [0, 2**64), of the order and of the draws.
-      start: the step to begin at.
-      slices: slices of batch_size examples that one step eats.
-      steps: steps in one item of the iterator (several steps a dispatch); None: one, without an axis for it.
-      devices: devices of this host.
-      host, hosts: this host's number, and how many there are.
+      batch_size, seed, and as `layout` start, slices, steps, devices, host and hosts: as of `train_plan`.
       loader: 'tf.data', or 'memory', which needs no TensorFlow; their batches are the same bit for bit.
 
     Yields: {name: [devices, slices * per, ...]}, slices outermost, or with `steps` given
@@ -137,18 +123,7 @@ def train_batches(
     Raises:
       DataError: arrays of different lengths, or sizes that do not divide.
     """
-    plan, lead = train_plan(
-        _count(arrays),
-        maps,
-        batch_size,
-        seed,
-        start=start,
-        slices=slices,
-        steps=steps,
-        devices=devices,
-        host=host,
-        hosts=hosts,
-    )
+    plan, lead = train_plan(_count(arrays), maps, batch_size, seed, **layout)
     batches = _load(loader, arrays, maps, plan, itertools.count(), math.prod(lead))
     return ({name: x.reshape(*lead, *x.shape[1:]) for name, x in batch.items()} for batch in batches)
 
@@ -168,7 +143,19 @@ def train_plan(
 ) -> tuple[Plan, tuple[int, ...]]:
     """What batches are made of, for a loader of one's own that applies `mapped` to these examples.
 
-    Args: as of `train_batches`; `count` is the number of examples.
+    Step t eats positions [t * slices * batch_size, (t + 1) * slices * batch_size) of the order. Of each
+    slice, device d, counted over all hosts, takes [d * per, (d + 1) * per), per = batch_size / all devices.
+
+    Args:
+      count: number of examples.
+      maps: what they will go through.
+      batch_size: examples in one slice, over all hosts and devices.
+      seed: in [0, 2**64), of the order and of the draws.
+      start: the step to begin at.
+      slices: slices of batch_size examples that one step eats.
+      steps: steps in one item of the iterator (several steps a dispatch); None: one, without an axis for it.
+      devices: devices of this host.
+      host, hosts: this host's number, and how many there are.
 
     Returns: plan, item -> (rows [n], in [0, count), and for each map its draws, int32 [n, 4]); and the axes that its n
       examples stand for, outermost first: n is their product.
@@ -261,8 +248,12 @@ def _load(loader, arrays, maps, plan, items, size) -> Iterator[Examples]:
     """The mapped examples of each item, where plan(item) -> (rows [size], [draws [size, 4] for each map])."""
     if loader not in ("tf.data", "memory"):
         raise DataError(f"loader={loader!r} is neither 'tf.data' nor 'memory'")
-    functions = [f.map if isinstance(f, PerPicture) else f for f in maps]
-    return (_load_tf if loader == "tf.data" else _load_memory)(arrays, functions, plan, items, size)
+    return (_load_tf if loader == "tf.data" else _load_memory)(arrays, unwrapped(maps), plan, items, size)
+
+
+def unwrapped(maps: Sequence[Map | PerPicture]) -> list[Map]:
+    """The maps alone, as `mapped` applies them: whose their draws are is the plan's matter."""
+    return [f.map if isinstance(f, PerPicture) else f for f in maps]
 
 
 def _load_memory(arrays, maps, plan, items, size) -> Iterator[Examples]:

@@ -55,7 +55,7 @@ def traceable(maps: Sequence[batching.Map | batching.PerPicture]) -> list[batchi
     Raises:
       UsageError: for one that is numpy code.
     """
-    functions = [f.map if isinstance(f, batching.PerPicture) else f for f in maps]
+    functions = batching.unwrapped(maps)
     if any(isinstance(f, batching.OnNumpy) for f in functions):
         raise UsageError("A map of config.data.maps is numpy code: data.loader='device' cannot have it; take 'memory'.")
     return functions
