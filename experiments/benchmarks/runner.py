@@ -3,7 +3,8 @@ r"""How much of the bare train step's rate is left in a run: logging, progress b
     python -m experiments.benchmarks.runner --config=experiments/configs/inpainting.py [--pairs=10 --steps=30]
 
 Both sides take the same steps on the same data, interleaved: the bare side calls the step compiled by `jax.jit` on
-batches that are already on the device, the run's side is the training loop. Prints the median ratio and its spread.
+batches that are already on the device, the run's side is the training loop. Prints the median ratio and its spread, and
+what share of their time the devices stand idle on either side, by a profile of one more pair.
 """
 
 import itertools
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 from absl import flags
 
 from experiments import data, logs, runs, train
+from experiments.benchmarks import idle
 from experiments.checkpoints import Checkpoints
 from experiments.commands import define_config, start
 from gans import parallel
@@ -64,15 +66,25 @@ def main() -> None:
         with logs.Logs(workdir, 0, 10**9, config.log_every) as log, Checkpoints(workdir / "checkpoints", None) as saved:
             loop = train.Loop(config, workdir, gan, phase, log, saved, _Calm, None, None)
             source, state, at = batches(), fresh(gan), 0
-            for pair in range(PAIRS.value + 1):
-                seconds = bare_seconds(step, fresh(bare), flat, key)
+
+            def run_loop():
+                nonlocal state, at
                 begin = time.perf_counter()
                 state = jax.block_until_ready(loop.run(state, source, at, at + steps))
                 at += steps
-                if pair:  # the first pair compiles
-                    ratios.append(seconds / (time.perf_counter() - begin))
+                return time.perf_counter() - begin
+
+            def run_bare():
+                return bare_seconds(step, fresh(bare), flat, key)
+
+            run_bare(), run_loop()  # compiles
+            ratios = [run_bare() / run_loop() for _ in range(PAIRS.value)]
+            started = fresh(bare)
+            idle_bare = idle.idle_share(lambda: bare_seconds(step, started, flat, key))
+            idle_loop = idle.idle_share(run_loop)
     low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
     print(f"run / bare step, {len(ratios)} pairs of {steps} steps: median {middle:.3f} (from {low:.3f} to {high:.3f})")
+    print(f"devices idle, by a profile of {steps} steps: run {100 * idle_loop:.2f}%, bare step {100 * idle_bare:.2f}%")
 
 
 if __name__ == "__main__":
