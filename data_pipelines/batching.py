@@ -1,66 +1,25 @@
-"""Order, batching, device layout and prefetch: batch t is a pure function of (seed, t).
+"""Order, batching and device layout: batch t is a pure function of (seed, t).
 
 The order of the examples and every random draw come from Philox, a counter-based generator, keyed by the
 seed and by what the numbers are for, and counted by the position in the order: nothing is carried from batch
 to batch. So to resume is to start at t, and what a batch holds depends neither on the hosts and devices that
 share it nor on the loader.
-
-A map is `f(examples, draws) -> examples`: `examples` is `{name: [n, ...]}`, where uint8 arrays (pixels)
-arrive as float32 0..255; `draws` is int32 [n, 4], uniform in [0, 2**31), a row for each example. A map is
-written with operators only, since the same lines run on numpy arrays (`loader='memory'`), on tensors in tf.data's
-graph (`loader='tf.data'`), where they give the same bits, and on arrays of JAX (`experiments.resident`). A map that
-needs numpy itself is wrapped in `OnNumpy`, and takes more random numbers than four from `generators(draws)`.
 """
 
-import atexit
 import functools
 import itertools
 import math
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from data_pipelines import DataError, _tensorflow
-
-Examples = dict[str, Any]
-Map = Callable[[Examples, Any], Examples]
-# item -> (rows [n], for each map its draws [n, 4])
-Plan = Callable[[int], tuple[np.ndarray, list[np.ndarray]]]
-
-
-class PerPicture(NamedTuple):
-    """Wraps a map whose draws belong to the picture, not to the visit: the same in every epoch."""
-
-    map: Map
-
-
-class OnNumpy(NamedTuple):
-    """Wraps a map that is numpy code: tf.data calls it too, with arrays, so both loaders give the same bits.
-
-    The map must not write into the arrays it gets. What it gives for one example has the names, the types and, but
-    for the first dimension, the shapes of all that it gives. `PerPicture(OnNumpy(map))` is both.
-    """
-
-    map: Map
-
-    def __call__(self, examples: Examples, draws: np.ndarray) -> Examples:
-        return self.map(examples, draws)
-
-
-def generators(draws: np.ndarray) -> list[np.random.Generator]:
-    """A generator for each example, keyed by its draws, int32 [n, 4], and by nothing else."""
-    keys = draws.astype(np.uint64)
-    keys = keys[:, 0::2] << np.uint64(32) | keys[:, 1::2]
-    return [np.random.Generator(np.random.Philox(key=key)) for key in keys]
-
+from data_pipelines import DataError, loaders
+from data_pipelines.loaders import Plan
+from data_pipelines.maps import Map, PerPicture, unwrapped
 
 # What random words are for: a part of the key, so that no two uses share a stream.
 _ORDER, _VISIT, _PICTURE = range(3)
-# Batches made ahead of the consumer.
-_AHEAD = 2
 
 
 def _words(seed: int, use: int, number: int, start: int, count: int) -> np.ndarray:
@@ -124,7 +83,7 @@ def train_batches(
       DataError: arrays of different lengths, or sizes that do not divide.
     """
     plan, lead = train_plan(_count(arrays), maps, batch_size, seed, **layout)
-    batches = _load(loader, arrays, maps, plan, itertools.count(), math.prod(lead))
+    batches = loaders.load(loader, arrays, unwrapped(maps), plan, itertools.count(), math.prod(lead))
     return ({name: x.reshape(*lead, *x.shape[1:]) for name, x in batch.items()} for batch in batches)
 
 
@@ -220,7 +179,7 @@ def evaluation_batches(
         rows = np.minimum(positions(item), count - 1)
         return rows, [table[rows] for table in tables]
 
-    batches = _load(loader, arrays, maps, plan, range(-(-count // batch_size)), batch_size)
+    batches = loaders.load(loader, arrays, unwrapped(maps), plan, range(-(-count // batch_size)), batch_size)
     return ({**batch, "valid": positions(item) < count} for item, batch in enumerate(batches))
 
 
@@ -242,123 +201,3 @@ def _check(seed, **sizes) -> None:
 def _picture_draws(maps, seed, count) -> list[np.ndarray | None]:
     """For each map that draws once per picture its draws, int32 [count, 4]; None for the others."""
     return [_draws(seed, _PICTURE, i, 0, count) if isinstance(f, PerPicture) else None for i, f in enumerate(maps)]
-
-
-def _load(loader, arrays, maps, plan, items, size) -> Iterator[Examples]:
-    """The mapped examples of each item, where plan(item) -> (rows [size], [draws [size, 4] for each map])."""
-    if loader not in ("tf.data", "memory"):
-        raise DataError(f"loader={loader!r} is neither 'tf.data' nor 'memory'")
-    return (_load_tf if loader == "tf.data" else _load_memory)(arrays, unwrapped(maps), plan, items, size)
-
-
-def unwrapped(maps: Sequence[Map | PerPicture]) -> list[Map]:
-    """The maps alone, as `mapped` applies them: whose their draws are is the plan's matter."""
-    return [f.map if isinstance(f, PerPicture) else f for f in maps]
-
-
-def _load_memory(arrays, maps, plan, items, size) -> Iterator[Examples]:
-    def make(item):
-        rows, draws = plan(item)
-        examples = {name: np.asarray(array[rows]) for name, array in arrays.items()}
-        return mapped(maps, examples, draws)
-
-    # One thread works ahead; it ends when this generator is left, in whichever way.
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
-    try:
-        ready = deque()
-        for item in items:
-            ready.append(pool.submit(make, item))
-            if len(ready) > _AHEAD:
-                yield ready.popleft().result()
-        while ready:
-            yield ready.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _load_tf(arrays, maps, plan, items, size) -> Iterator[Examples]:
-    tf = _tensorflow.import_tensorflow()
-    one = {name: np.asarray(array[np.zeros(1, np.int64)]) for name, array in arrays.items()}
-    types = [x.dtype for x in one.values()] + [np.int32]
-    operations = _operations(tf, maps, one, size)
-
-    faults = []
-
-    def read(item):
-        rows, draws = plan(int(item))
-        draws = np.stack(draws) if draws else np.zeros((0, size, 4), np.int32)
-        try:
-            return [np.asarray(array[rows]) for array in arrays.values()] + [draws]
-        except DataError as error:
-            # Raised below: TensorFlow would print all of its stack.
-            faults.append(error)
-            return [np.zeros((size, *x.shape[1:]), x.dtype) for x in one.values()] + [draws]
-
-    @tf.autograph.experimental.do_not_convert
-    def make(item):
-        *leaves, draws = tf.numpy_function(read, [item], types)
-        for leaf, x in zip(leaves, one.values(), strict=True):
-            leaf.set_shape((size, *x.shape[1:]))
-        draws.set_shape((len(maps), size, 4))
-        return mapped(operations, dict(zip(one, leaves, strict=True)), tf.unstack(draws), tf.cast)
-
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = 2
-    options.autotune.enabled = False  # Its thread can hold up the iterator's end for seconds on a busy machine.
-    dataset = tf.data.Dataset.range(len(items)) if isinstance(items, range) else tf.data.Dataset.counter()
-    dataset = dataset.map(make, num_parallel_calls=2, deterministic=True).prefetch(_AHEAD)
-    running = [dataset.with_options(options).as_numpy_iterator()]
-    # Stopped before the interpreter is, since its threads inside `read` would wait for it for ever.
-    atexit.register(running.clear)
-    try:
-        for _ in items:
-            batch = next(running[0])
-            if faults:
-                raise faults[0]
-            yield batch
-    finally:
-        running.clear()
-        atexit.unregister(running.clear)
-
-
-def _operations(tf, maps, one, size) -> list[Map]:
-    """The maps for tf.data's graph; `one`: an example, mapped here to learn what those on numpy give."""
-    found, draws = [], np.zeros((1, 4), np.int32)
-    one = _as_floats(one, _astype)
-    for f in maps:
-        one = f(one, draws)
-        found.append(_operation(tf, f, one, size) if isinstance(f, OnNumpy) else f)
-    return found
-
-
-def _operation(tf, f, made, size) -> Map:
-    """`f`, numpy code, as one operation of the graph on `size` examples; `made`: what it makes of one."""
-
-    def call(examples, draws):
-        def run(draws, *leaves):
-            out = f(dict(zip(examples, leaves, strict=True)), draws)
-            return [out[name] for name in made]
-
-        leaves = tf.numpy_function(run, [draws, *examples.values()], [x.dtype for x in made.values()])
-        for leaf, x in zip(leaves, made.values(), strict=True):
-            leaf.set_shape((size, *x.shape[1:]))
-        return dict(zip(made, leaves, strict=True))
-
-    return call
-
-
-def _as_floats(examples, cast) -> Examples:
-    return {name: cast(x, np.float32) if x.dtype == np.uint8 else x for name, x in examples.items()}
-
-
-def _astype(x, dtype):
-    return x.astype(dtype)
-
-
-def mapped(maps: Sequence[Map], examples: Examples, draws: Sequence[Any], cast=_astype) -> Examples:
-    """The examples after the maps, each with its draws; `cast` is for arrays that have no `astype`."""
-    if maps:
-        examples = _as_floats(examples, cast)
-    for f, numbers in zip(maps, draws, strict=True):
-        examples = f(examples, numbers)
-    return examples

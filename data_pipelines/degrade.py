@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import fft
 
 from data_pipelines import DataError, kernels
-from data_pipelines.batching import OnNumpy, generators
+from data_pipelines.maps import OnNumpy, generators
 
 KINDS = ("defocus", "line", "trajectory", "gaussian")
 Range = tuple[float, float]

@@ -8,11 +8,14 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from data_pipelines import batching, photos, reading
+from data_pipelines import batching, loaders, photos, reading
+from data_pipelines.maps import PerPicture
 from experiments import resident
 from experiments.commands import UsageError
 
 Arrays = Mapping[str, np.ndarray]
+# What config.data.loader may be: the last keeps the set on the devices (`experiments.resident`).
+LOADERS = (*loaders.LOADERS, "device")
 
 
 def read(config: ConfigDict) -> dict[str, Arrays]:
@@ -64,7 +67,7 @@ def maps(config: ConfigDict, names: tuple[str, ...]) -> list:
             raise UsageError(f"config.data names a map {name!r}, which data_pipelines does not have.") from error
         if function in config.data:
             map_ = map_(**config.data[function])
-        found.append(batching.PerPicture(map_) if name in config.data.per_picture else map_)
+        found.append(PerPicture(map_) if name in config.data.per_picture else map_)
     return found
 
 

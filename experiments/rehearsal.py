@@ -51,6 +51,8 @@ LIMITS = {
 def check(config: ConfigDict) -> None:
     """Refuses, before any work, lengths and cadences that do not fit together, and maps that do not exist."""
     check_numbers(config)
+    if config.data.loader not in data.LOADERS:
+        raise UsageError(f"data.loader={config.data.loader!r}: choose from {', '.join(data.LOADERS)}.")
     data.maps(config, config.data.maps + config.data.evaluation_maps)
     devices = jax.device_count()
     if devices != jax.local_device_count() * jax.process_count():

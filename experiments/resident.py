@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from data_pipelines import batching
+from data_pipelines.maps import Map, OnNumpy, PerPicture, mapped, unwrapped
 from experiments.commands import UsageError
 
 Arrays = Mapping[str, np.ndarray]
@@ -20,7 +21,7 @@ Arrays = Mapping[str, np.ndarray]
 
 def train_batches(
     arrays: Arrays,
-    maps: Sequence[batching.Map | batching.PerPicture],
+    maps: Sequence[Map | PerPicture],
     batch_size: int,
     seed: int,
     devices: int,
@@ -42,21 +43,21 @@ def train_batches(
     held = _held(arrays, whole)
 
     def gather(held, rows, draws):
-        examples = batching.mapped(functions, {name: array[rows] for name, array in held.items()}, draws)
+        examples = mapped(functions, {name: array[rows] for name, array in held.items()}, draws)
         return {name: x.reshape(*lead, *x.shape[1:]) for name, x in examples.items()}
 
     gather = jax.jit(gather, out_shardings=share)
     return (gather(held, *jax.device_put(_small(plan(item)), share)) for item in count())
 
 
-def traceable(maps: Sequence[batching.Map | batching.PerPicture]) -> list[batching.Map]:
+def traceable(maps: Sequence[Map | PerPicture]) -> list[Map]:
     """The maps as they run on a device.
 
     Raises:
       UsageError: for one that is numpy code.
     """
-    functions = batching.unwrapped(maps)
-    if any(isinstance(f, batching.OnNumpy) for f in functions):
+    functions = unwrapped(maps)
+    if any(isinstance(f, OnNumpy) for f in functions):
         raise UsageError("A map of config.data.maps is numpy code: data.loader='device' cannot have it; take 'memory'.")
     return functions
 

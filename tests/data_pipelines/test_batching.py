@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipelines import DataError, images
-from data_pipelines.batching import OnNumpy, PerPicture, evaluation_batches, generators, order, train_batches
+from data_pipelines.batching import evaluation_batches, order, train_batches
+from data_pipelines.maps import OnNumpy, PerPicture, generators
 
 COUNT = 50
 ARRAYS = {
@@ -243,7 +244,7 @@ def test_evaluation_pads_and_marks(loader, batch_size):
         ({"start": -1}, "start=-1"),
         ({"host": 1}, "host=1, hosts=1"),
         ({"seed": -1}, "seed=-1 must be in"),
-        ({"loader": "numpy"}, "'numpy' is neither"),
+        ({"loader": "numpy"}, "loader='numpy': choose from tf.data, memory"),
         ({"arrays": {"a": np.zeros(3), "b": np.zeros(4)}}, "one common length.*'a': 3, 'b': 4"),
         ({"arrays": {"a": np.zeros(0)}}, "at least 1"),
         ({"arrays": {}}, "at least 1"),

@@ -7,7 +7,8 @@ from PIL import Image
 from scipy import ndimage, signal
 
 from data_pipelines import DataError, degrade, images
-from data_pipelines.batching import PerPicture, evaluation_batches, train_batches
+from data_pipelines.batching import evaluation_batches, train_batches
+from data_pipelines.maps import PerPicture
 
 RNG = np.random.default_rng(0)
 DRAWS = RNG.integers(0, 2**31, (300, 4), np.int32)

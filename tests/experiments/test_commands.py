@@ -57,6 +57,7 @@ def assert_refused(finished, *words):
         ([TINY, "--config.family=cycle.gan"], ["no family 'cycle.gan'"]),
         ([TINY, "--config.family=core"], ["no family 'core'"]),
         ([TINY, "--config.data.maps=('images.blur',)"], ["images.blur"]),
+        ([TINY, "--config.data.loader=devise"], ["data.loader='devise'", "memory, device"]),
         ([TINY, "--wrokdir=x"], ["wrokdir"]),
         ([TINY, "stray"], ["stray"]),
         ([], ["config"]),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import batching, images, volumes
+from data_pipelines.maps import OnNumpy, PerPicture
 from experiments import resident
 from experiments.commands import UsageError
 
@@ -14,7 +15,7 @@ VOLUMES = {"image": np.uint8(RNG.random((23, 8, 8, 8, 1)) < 0.3), "label": np.ar
 CASES = {
     "plain": (PICTURES, []),
     "pictures": (PICTURES, [images.scale, images.flip_horizontal, images.shift(3), images.mask_square(4, 1, 4)]),
-    "per picture": (PICTURES, [images.scale, batching.PerPicture(images.mask_square(4, 1, 4))]),
+    "per picture": (PICTURES, [images.scale, PerPicture(images.mask_square(4, 1, 4))]),
     "volumes": (VOLUMES, [volumes.scale, volumes.mirror, volumes.quarter_turns, volumes.jitter(0.2, 2)]),
 }
 LAYOUTS = [
@@ -53,4 +54,4 @@ def test_only_numbers_of_examples_travel(monkeypatch):
 
 def test_maps_that_are_numpy_code_are_refused():
     with pytest.raises(UsageError, match="numpy code.*'memory'"):
-        resident.train_batches(PICTURES, [batching.OnNumpy(images.scale)], 8, 7, devices=1)
+        resident.train_batches(PICTURES, [OnNumpy(images.scale)], 8, 7, devices=1)
