@@ -70,15 +70,18 @@ def test_the_form_of_other_platforms_is_the_same(size, monkeypatch):
     np.testing.assert_allclose(strided.double(IMAGES, kernel), phases, rtol=1e-5, atol=1e-5)
 
 
-def test_odd_sides_are_halved_upwards():
-    kernel, images = jax.random.normal(jax.random.key(1), (3, 3, 3, 4)), IMAGES[:, :5]
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("sides", [(5, 8), (6, 7), (5, 7)])
+@pytest.mark.parametrize("size", SIZES)
+def test_odd_sides_are_halved_upwards(size, sides):
+    kernel, images = jax.random.normal(jax.random.key(1), (size, size, 3, 4)), IMAGES[:, : sides[0], : sides[1]]
     ours, plain = (
         jax.value_and_grad(lambda x, halve=halve: jnp.sin(halve(x, kernel)).sum())(images)
         for halve in (strided.halve, plain_halve)
     )
     assert strided.halve(images, kernel).shape == (2, 3, 4, 4)
-    np.testing.assert_allclose(ours[0], plain[0], rtol=1e-5)
-    np.testing.assert_allclose(ours[1], plain[1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours[0], plain[0], rtol=1e-4)
+    np.testing.assert_allclose(ours[1], plain[1], rtol=1e-4, atol=1e-5 * float(jnp.abs(plain[1]).max()))
 
 
 def test_members_of_a_population_have_kernels_of_their_own():
