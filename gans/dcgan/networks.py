@@ -70,15 +70,15 @@ class Discriminator(nn.Module):
 
     Attributes:
       classes: as for `Generator`.
-      channels: of the two convolutions.
+      channels: of the convolutions, each of which halves the sides.
       dropout: rate after each of them.
-      norm: `instance`, `batch` or `none`, after the second convolution.
+      norm: `instance`, `batch` or `none`, after each of them but the first.
       spectral_norm: whether each kernel is divided by its largest singular value.
       minibatch_discrimination: whether the last layer also sees how close the batch's examples are to each other.
     """
 
     classes: int = 0
-    channels: tuple[int, int] = (64, 128)
+    channels: tuple[int, ...] = (64, 128)
     dropout: float = 0.3
     norm: str = "none"
     spectral_norm: bool = False
