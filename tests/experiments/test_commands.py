@@ -248,3 +248,12 @@ def test_cpu_convolutions_are_chosen_unless_the_user_has(chosen, monkeypatch):
     flags = os.environ["XLA_FLAGS"].split()
     assert sum("ynn_fusion_type" in flag for flag in flags) == 1
     assert not chosen or flags[0] == chosen
+
+
+def test_programs_compiled_for_other_cores_are_kept_apart(monkeypatch):
+    folders = set()
+    for cores in ({0}, {0, 1}, {2, 3}):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: cores, raising=False)
+        folders.add(commands.compiled_folder())
+    assert len(folders) == 2
+    assert {folder.parent for folder in folders} == {commands.cache_folder() / "compiled"}
