@@ -95,6 +95,11 @@ def _alone(config: ConfigDict, loss: str) -> None:
         config.coefficients.update(r1=None, r2=None)
 
 
+def minimax(config: ConfigDict) -> None:
+    """With the penalties: without them the discriminator wins, and a generator under this loss learns nothing more."""
+    config.model.adversarial = "minimax"
+
+
 def wgan_gp(config: ConfigDict) -> None:
     """A penalty on each picture's own gradient forbids batch norm (arXiv 1704.00028, section 4)."""
     _latent.wgan_gp(config)
@@ -117,8 +122,8 @@ def diffaugment(config: ConfigDict) -> None:
     config.model.augmentation = ("color", "translation", "cutout")
 
 
-LOSSES = ("minimax", "non_saturating", "least_squares", "hinge", "relativistic")
-OWN = (digits, document, r3gan, wgan_gp, spectral, diffaugment)
+LOSSES = ("non_saturating", "least_squares", "hinge", "relativistic")
+OWN = (digits, document, r3gan, minimax, wgan_gp, spectral, diffaugment)
 PRESETS = (
     _latent.SHARED
     | {preset.__name__: preset for preset in OWN}
