@@ -63,7 +63,6 @@ def main() -> None:
 
     flat = [jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), batch) for batch in itertools.islice(batches(), steps)]
     step, key = jax.jit(bare.phases[phase].step, donate_argnums=0), runs.run_key(config)
-    ratios = []
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder)
         with logs.Logs(workdir, 0, 10**9, config.log_every) as log:
