@@ -140,11 +140,12 @@ def check_steps(config: ConfigDict, gan: Gan, arrays: data.Arrays, frozen: dict 
         # Shapes are the same in one example as in many.
         few = {name: array[:2] for name, array in arrays.items()}
         one = next(batching.train_batches(few, maps, 1, 0, loader="memory"))
+        dtypes = {key: jax.dtypes.canonicalize_dtype(x.dtype) for key, x in one.items()}  # int64: int32 on devices
         for name, phase in gan.phases.items():
             if not config.phases[name].steps:
                 continue
             count = config.batch_size // jax.device_count() * phase.slices
-            batch = {key: jax.ShapeDtypeStruct((1, count, *x.shape[2:]), x.dtype) for key, x in one.items()}
+            batch = {key: jax.ShapeDtypeStruct((1, count, *x.shape[2:]), dtypes[key]) for key, x in one.items()}
             state = jax.eval_shape(lambda phase=phase: phase.enter(runs.initial(config, gan))).replace(frozen=frozen)
             step = jax.vmap(phase.step, (None, 0, None), axis_name=runs.AXIS)
             jax.eval_shape(step, state, batch, jax.random.key(0))
