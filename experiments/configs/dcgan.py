@@ -83,8 +83,7 @@ def r3gan(config: ConfigDict) -> None:
         config.model[options] = ConfigDict({"channels": channels, "blocks": 1, "expansion": 2, "groups": 1})
     config.coefficients.update(r1=1.0, r2=1.0)
     for player in ("generator", "discriminator"):
-        # Five times the paper's rate, for runs of thousands of steps. A single large gradient could then drive the
-        # generator's tanh to its ends at all pixels, where it learns nothing more.
+        # Five times the paper's rate, for runs of thousands of steps, which large gradients would throw back.
         config.optimizers.adversarial[player] = optimizers.default(1e-3, warmup=300, clip_norm=1.0, b1=0.0, b2=0.99)
 
 

@@ -74,7 +74,10 @@ def _stages(image_shape, channels):
 
 
 class ResidualGenerator(nn.Module):
-    """Latents [batch, size] to images [batch, *image_shape] in [-1, 1] (by a tanh that the paper does not have).
+    """Latents [batch, size] to images [batch, *image_shape] in [-1, 1]; with `train` a little beyond.
+
+    The paper has no tanh at the end. Alone it would have no gradient left at its ends, where early updates can drive
+    all pixels; so it leaks, tanh(y) + 0.02 y, and what is beyond the range is cut off when training is over.
 
     Attributes:
       image_shape: (height, width, channels), sides divisible by 2 for each stage after the first.
@@ -93,7 +96,6 @@ class ResidualGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, latents, train: bool = False, label=None):
-        del train  # nothing here differs
         height, width = _stages(self.image_shape, self.channels)
         # The basis: a learned map of the coarsest stage, each channel scaled by the latent.
         basis = self.param("basis", nn.initializers.normal(1.0), (height, width, self.channels[0]))
@@ -108,7 +110,9 @@ class ResidualGenerator(nn.Module):
                     x = nn.Dense(channels, use_bias=False, kernel_init=_scaled(1.0))(x)
             for _ in range(self.blocks):
                 x = ResidualBlock(self.expansion, self.groups, self.blocks * len(self.channels))(x)
-        return jnp.tanh(nn.Dense(self.image_shape[-1], use_bias=False, kernel_init=_scaled(1.0))(x))
+        y = nn.Dense(self.image_shape[-1], use_bias=False, kernel_init=_scaled(1.0))(x)
+        images = jnp.tanh(y) + 0.02 * y
+        return images if train else images.clip(-1, 1)
 
 
 class ResidualDiscriminator(nn.Module):

@@ -111,6 +111,17 @@ def test_residual_networks_make_and_judge_pictures(shape):
     assert features.shape == (4, 32)
 
 
+def test_the_residual_generator_can_still_learn_at_the_ends_of_its_range():
+    module = networks.ResidualGenerator((8, 8, 1), channels=(8, 8, 8))
+    latents = jax.random.normal(jax.random.key(0), (4, 5))
+    variables = module.init(jax.random.key(1), latents)
+    variables = jax.tree.map(lambda kernel: 1e3 * kernel, variables)  # a tanh of these is 1 or -1 everywhere
+
+    images, backward = jax.vjp(lambda latents: module.apply(variables, latents, train=True), latents)
+    assert (backward(images)[0] != 0).all()
+    np.testing.assert_array_equal(jnp.abs(module.apply(variables, latents)), 1)
+
+
 def test_residual_blocks_start_as_the_identity():
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 32))
     block = residual.ResidualBlock()
