@@ -1,7 +1,6 @@
 """What the commands share: flags that are read strictly, and mistakes told in one message with exit status 2."""
 
 import contextlib
-import ctypes
 import errno
 import functools
 import os
@@ -19,6 +18,7 @@ from ml_collections import ConfigDict, config_flags
 
 from data_pipelines import DataError
 from data_pipelines.files import whole as whole_file
+from experiments import heap
 
 COMPILATION_CACHE = flags.DEFINE_bool("compilation_cache", True, "Keep compiled programs in the user's cache folder.")
 
@@ -29,9 +29,6 @@ _OUTSIDE = {errno.EACCES: 2, errno.EPERM: 2, errno.EROFS: 2, errno.ENOSPC: 1, er
 
 # XLA gives matrix products, sums and convolutions to the library YNNPACK; of convolutions its own program is faster.
 _YNNPACK = "--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"
-
-# What JAX calls the time of a compilation, or of reading a program from the cache.
-_COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 class UsageError(Exception):
@@ -155,22 +152,6 @@ def choose_cpu_convolutions() -> None:
         os.environ["XLA_FLAGS"] = f"{flags_of_user} {_YNNPACK}".strip()
 
 
-def give_back_memory() -> None:
-    """Has glibc give the system back what compiling a program, or reading it from the cache, leaves free.
-
-    Measured on two cores (JAX 0.10.2): after its first steps a process that trains deblurring holds 521 MB instead of
-    1,057 if it has compiled them, and 464 instead of 567 if it has read them.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-
-    def compiled(event: str, _: float, **__: object) -> None:
-        if event == _COMPILED:
-            trim(0)
-
-    if trim:
-        jax.monitoring.register_event_duration_secs_listener(compiled)
-
-
 def start(main: Callable[..., int | None], positional: bool = False) -> None:
     """Parses the flags, runs `main`, and turns mistakes of the user into one message and exit status 2.
 
@@ -180,7 +161,7 @@ def start(main: Callable[..., int | None], positional: bool = False) -> None:
     """
 
     choose_cpu_convolutions()
-    give_back_memory()
+    heap.settle()
 
     def guarded(argv):
         logging.set_verbosity(logging.ERROR)  # Orbax warns of its own options

@@ -1,15 +1,12 @@
 """Mistakes of a user: one clear message, exit status 2, nothing written."""
 
-import ctypes
 import errno
 import json
 import os
 import re
 import shutil
 import sys
-from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -260,24 +257,3 @@ def test_programs_compiled_for_other_cores_are_kept_apart(monkeypatch):
         folders.add(commands.compiled_folder())
     assert len(folders) == 2
     assert {folder.parent for folder in folders} == {commands.cache_folder() / "compiled"}
-
-
-def test_memory_that_compiling_leaves_is_given_back(monkeypatch):
-    trimmed, listeners = [], []
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(malloc_trim=trimmed.append))
-    hear = jax.monitoring.register_event_duration_secs_listener
-    monkeypatch.setattr(
-        jax.monitoring, "register_event_duration_secs_listener", lambda own: (listeners.append(own), hear(own))
-    )
-    commands.give_back_memory()
-    try:
-        jax.jit(lambda x: x + 1)(1.0)
-        assert trimmed == [0]
-    finally:
-        for own in listeners:
-            jax.monitoring.unregister_event_duration_listener(own)
-    # A C library that has no such function.
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
-    commands.give_back_memory()
-    assert len(listeners) == 1
