@@ -10,7 +10,8 @@ which its loss and every layer's weights must be ours. Then the sides take turns
 all weights of both players must have moved. Ours and torch can compute in bfloat16 (what is compared before stays in
 float32): ours as `gans.precision` has it, torch by autocast. Both use a GPU where there is one; memory is then its own.
 A side's time to the first step, anew and with what it has then left in its caches, and the peak of its memory, both
-beyond imports, are of processes of their own.
+beyond imports, are of processes of their own. The turns are of one process, so the peers too have the heap that
+`experiments.heap` sets, from which PyTorch gains; in processes of their own they have the system's.
 
 Printed are: images a second, at the median; a side's time over ours, the median of the turns and from where to where
 (above 1, ours is faster); how much of the rate of a large product of matrices, measured in the same turns, the step
