@@ -17,10 +17,11 @@ def settle() -> None:
 
     XLA asks for what a program needs on the way anew each time that it runs, in one piece. From 32 MB on glibc takes
     such a piece from the system and returns it afterwards, and the system hands it out in pages of 4 KB that it has
-    set to zero: a fifth of a step. Here it stays in the heap. Only the main thread's heap grows to any size, so
+    set to zero: up to a fourth of a step. Here it stays in the heap. Only the main thread's heap grows to any size, so
     programs for the CPU run in the thread that calls them; the call returns at their end.
 
-    Measured on two cores, JAX 0.10.2, steps of the benchmark's rows: 0.75 (3D-GAN) to 0.88 (deblurring) of the time.
+    On two cores, JAX 0.10.2, `experiments.benchmarks.heap`: 0.73 (3D-GAN) to 0.87 (DCGAN of 64 pixels) of the time. Where
+    glibc cannot reuse the last run's place, which depends on what else lies there, the process holds a second one.
     """
     if sys.platform != "linux":
         return
