@@ -20,8 +20,8 @@ def settle() -> None:
     set to zero: up to a fourth of a step. Here it stays in the heap. Only the main thread's heap grows to any size, so
     programs for the CPU run in the thread that calls them; the call returns at their end.
 
-    On two cores, JAX 0.10.2, `experiments.benchmarks.heap`: 0.73 (3D-GAN) to 0.87 (DCGAN of 64 pixels) of the time. Where
-    glibc cannot reuse the last run's place, which depends on what else lies there, the process holds a second one.
+    On two cores, JAX 0.10.2, `experiments.benchmarks.heap`: 0.73 (3D-GAN) to 0.87 (DCGAN of 64 pixels) of the time.
+    Where glibc cannot reuse the last run's place, which depends on what else lies there, the process holds a second one.
     """
     if sys.platform != "linux":
         return
