@@ -21,7 +21,7 @@ def settle() -> None:
     programs for the CPU run in the thread that calls them; the call returns at their end.
 
     On two cores, JAX 0.10.2, `experiments.benchmarks.heap`: 0.73 (3D-GAN) to 0.87 (DCGAN of 64 pixels) of the time.
-    Where glibc cannot reuse the last run's place, which depends on what else lies there, the process holds a second one.
+    Where glibc cannot reuse the last run's place, which depends on what lies around it, the process holds a second one.
     """
     if sys.platform != "linux":
         return
