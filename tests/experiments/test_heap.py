@@ -10,21 +10,23 @@ import pytest
 
 from experiments import heap
 
-# Faults of pages in ten calls of a program that needs 64 MB, which are 16,384 pages, on its way.
+# Faults of pages in each of ten calls of a program that needs 64 MB, which are 16,384 pages, on its way. The median:
+# now and then glibc cannot use the last call's place again, and one call takes a new one.
 PROGRAM = """
 import resource
+import statistics
 import jax
 import jax.numpy as jnp
 from experiments import heap
 {settle}
 program = jax.jit(lambda x: jnp.flip(jax.lax.optimization_barrier(jnp.sin(x))).sum())
 x = jnp.ones(2**24)
-for _ in range(3):
+faults = []
+for _ in range(13):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     program(x).block_until_ready()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
-    program(x).block_until_ready()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(statistics.median_high(faults[3:]))
 """
 
 
@@ -35,8 +37,8 @@ def faults(settle):
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
 def test_a_programs_memory_is_kept_for_its_next_run():
-    assert faults("") > 100_000
-    assert faults("heap.settle()") < 10_000
+    assert faults("") > 10_000
+    assert faults("heap.settle()") < 1_000
 
 
 @pytest.fixture
