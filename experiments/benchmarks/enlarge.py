@@ -22,7 +22,7 @@ from experiments.benchmarks.peers.layers import Weights
 from experiments.benchmarks.peers.ours import layer_paths, weights_at
 from experiments.benchmarks.peers.rows import ROWS
 from experiments.benchmarks.peers.torch_side import Player
-from experiments.benchmarks.turns import measure
+from experiments.benchmarks.turns import measure, ratio
 from experiments.commands import Failure, start
 from gans.srgan.networks import DocumentGenerator
 
@@ -67,11 +67,10 @@ def main() -> None:
             raise Failure(f"The outputs are not the same: they differ by up to {difference:.1e}.")
         calls = {"ours": lambda: apply(variables, source).block_until_ready(), "torch": lambda: network(turned)}
         found = measure(calls, TURNS.value, SECONDS.value)
-    ratios = [theirs / ours for theirs, ours in zip(found["torch"], found["ours"], strict=True)]
     print(f"outputs differ by {difference:.0e}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     print("| side | pictures/s | its time / ours |\n| --- | --- | --- |")
     print(f"| ours | {BATCH_SIZE.value / statistics.median(found['ours']):.2f} | |")
-    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    spread = ratio(found["torch"], found["ours"])
     print(f"| torch | {BATCH_SIZE.value / statistics.median(found['torch']):.2f} | {spread} |")
 
 

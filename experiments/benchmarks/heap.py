@@ -3,8 +3,8 @@ r"""Train steps with the heap that `experiments.heap` sets beside the C library'
     python -m experiments.benchmarks.heap --family=deblur --family=gan3d32 [--turns=10 --seconds=1]
 
 The steps are those of `experiments.benchmarks.train_step`, and the two sides take turns. Printed are milliseconds a
-step and how many pages a step takes anew from the system, at the median of the turns, and the time with the heap set
-over that without.
+step and how many pages a step takes anew from the system, both at the median, and the time with the heap set over that
+without.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ from experiments import heap
 from experiments.benchmarks.peers import ours
 from experiments.benchmarks.peers.row import example_batch
 from experiments.benchmarks.peers.rows import ROWS
-from experiments.benchmarks.turns import measure
+from experiments.benchmarks.turns import measure, ratio
 from experiments.commands import start
 
 FAMILY = flags.DEFINE_multi_enum("family", ["gan3d32"], list(ROWS), "Rows.")
@@ -61,10 +61,9 @@ def main() -> None:
         sides = {"without": side(family, False), "settled": side(family, True)}
         found = measure({name: step for name, (step, _) in sides.items()}, TURNS.value, SECONDS.value)
         for name, seconds in found.items():
-            ratios = [own / other for own, other in zip(seconds, found["without"], strict=True)]
-            ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
             milliseconds, pages = 1e3 * statistics.median(seconds), statistics.median(sides[name][1])
-            print(f"| {family} | {name} | {milliseconds:.1f} | {ratio} | {pages:,.0f} |", flush=True)
+            over = ratio(seconds, found["without"])
+            print(f"| {family} | {name} | {milliseconds:.1f} | {over} | {pages:,.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from experiments.benchmarks.peers.comparison import check, have_moved
 from experiments.benchmarks.peers.layers import save_weights
 from experiments.benchmarks.peers.row import Row, example_batch, step_work
 from experiments.benchmarks.peers.rows import ROWS
-from experiments.benchmarks.turns import measure
+from experiments.benchmarks.turns import measure, ratio
 from experiments.commands import Failure, UsageError, start
 from gans.precision import PRECISIONS
 
@@ -106,9 +106,8 @@ def report(family: str, row: Row, peers: list[str]) -> None:
 
 def line(family: str, row: Row, side: str, seconds: list[float], ours: list[float]) -> str:
     """What all sides have in the table: images/s, and their time over ours."""
-    ratios = [own / our for own, our in zip(seconds, ours, strict=True)]
-    ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    return f"| {family}, {row.batch_size} | {side} | {row.batch_size / statistics.median(seconds):.1f} | {ratio} |"
+    rate = row.batch_size / statistics.median(seconds)
+    return f"| {family}, {row.batch_size} | {side} | {rate:.1f} | {ratio(seconds, ours)} |"
 
 
 def chosen(given: list[str], known: list[str], flag: str) -> list[str]:

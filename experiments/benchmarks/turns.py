@@ -1,7 +1,8 @@
 """Times of several sides that take turns, so that what else the machine does meets all of them."""
 
+import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 
 def timed(call: Callable[[], object], times: int) -> float:
@@ -25,3 +26,9 @@ def measure(calls: Mapping[str, Callable[[], object]], turns: int, seconds: floa
             call()
             found[name].append(timed(call, times[name]))
     return found
+
+
+def ratio(own: Sequence[float], other: Sequence[float]) -> str:
+    """One side's times over another's of the same turns: their median, and from where to where."""
+    ratios = [one / beside for one, beside in zip(own, other, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
